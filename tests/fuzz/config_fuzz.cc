@@ -1,0 +1,16 @@
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "demur/base/config.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  auto config = demur::Config::Parse({reinterpret_cast<const char*>(data), size}, "fuzz");
+  if (!config) return 0;
+  std::int64_t port = 1;
+  std::string host;
+  config->Section("server").Read("port", &port, 1, 65535).Read("host", &host);
+  for (auto& table : config->Sections("signals")) table.Read("weight", &port, 0, 9);
+  (void)config->Finish();
+  return 0;
+}
