@@ -4,7 +4,7 @@ function(demur_seeded_symbols_test target expect)
     add_test(NAME layering.seeded.${target} COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM}
       -DPROGRAM=$<TARGET_FILE:${target}> -DEXPECT=${expect}
       -P ${CMAKE_CURRENT_SOURCE_DIR}/seeded_symbols.cmake)
-    set_tests_properties(layering.seeded.${target} PROPERTIES LABELS unit)
+    set_tests_properties(layering.seeded.${target} PROPERTIES LABELS layering)
   endif()
 endfunction()
 foreach(program IN ITEMS demur-client demur-coordinator demur-ca)
