@@ -23,15 +23,15 @@
 // judge. Pure functions; safe from several threads.
 namespace demur::wire {
 
-inline constexpr std::size_t kShareLen = 40;        // Shamir share of a 32-byte secret
-inline constexpr std::size_t kShareHashLen = 16;    // bytes kept of its SHA-256
-inline constexpr std::size_t kShareNonceLen = 12;   // AES-GCM
-inline constexpr std::size_t kShareSealedLen = 104;  // 88 bytes of plaintext and the tag
+inline constexpr std::size_t kShareLen = 40;                   // Shamir share of a 32-byte secret
+inline constexpr std::size_t kShareHashLen = 16;               // bytes kept of its SHA-256
+inline constexpr std::size_t kShareNonceLen = 12;              // AES-GCM
+inline constexpr std::size_t kShareSealedLen = 104;            // 88 bytes of plaintext and the tag
 inline constexpr std::size_t kMaxMemberCertificateLen = 2048;  // DER
 inline constexpr std::uint32_t kMaxAnnounceLen = 1U << 22;     // M0 body: a plan lists slice rows
 inline constexpr std::uint32_t kMaxRosterSize = 1'000'000;
 
-using PublicKey = std::array<std::byte, 32>;   // X25519 or Ed25519, raw
+using PublicKey = std::array<std::byte, 32>;  // X25519 or Ed25519, raw
 using ShareHash = std::array<std::byte, kShareHashLen>;
 
 // What the plan allows; both sides compute it from the plan.
@@ -60,10 +60,10 @@ struct Announce {
 struct Advertise {
   Hash256 announce{};  // A = SHA-256(M0 body)
   PublicKey identity_key{};
-  Bytes certificate;         // DER, 1 to kMaxMemberCertificateLen bytes
-  PublicKey channel_key{};   // X25519, seals shares
-  PublicKey mask_key{};      // X25519, pair masks
-  Hash256 nonce{};           // feeds the roster's root
+  Bytes certificate;          // DER, 1 to kMaxMemberCertificateLen bytes
+  PublicKey channel_key{};    // X25519, seals shares
+  PublicKey mask_key{};       // X25519, pair masks
+  Hash256 nonce{};            // feeds the roster's root
   Hash256 self_commitment{};  // comB, commits to the self mask seed
   // A second pair for rounds with two sums; both there or both absent.
   std::optional<PublicKey> second_mask_key;
@@ -130,8 +130,8 @@ struct Masked {
   Hash256 shared_hash{};  // SHA-256(U2)
   std::uint32_t dim = 0;
   std::uint32_t bits = 0;
-  Bytes packed;            // exactly PackedLen(dim, bits)
-  Hash256 packed_hash{};   // SHA-256(packed)
+  Bytes packed;           // exactly PackedLen(dim, bits)
+  Hash256 packed_hash{};  // SHA-256(packed)
 
   friend bool operator==(const Masked&, const Masked&) = default;
 };

@@ -16,15 +16,14 @@ struct PrimeField {
   static constexpr std::uint64_t kPrime = kP;
 
   // All-ones when v >= kP, else 0. v < 2^63.
-  static constexpr std::uint64_t NotBelow(std::uint64_t v) noexcept {
-    return ((v - kP) >> 63) - 1;
-  }
+  static constexpr std::uint64_t NotBelow(std::uint64_t v) noexcept { return ((v - kP) >> 63) - 1; }
   static constexpr std::uint64_t Add(std::uint64_t a, std::uint64_t b) noexcept {
     const std::uint64_t s = a + b;
     return s - (kP & NotBelow(s));
   }
   static constexpr std::uint64_t Sub(std::uint64_t a, std::uint64_t b) noexcept {
-    return Add(a, kP - b - (kP & NotBelow(kP - b)));
+    const std::uint64_t s = a + kP - b;
+    return s - (kP & NotBelow(s));
   }
   static constexpr std::uint64_t Mul(std::uint64_t a, std::uint64_t b) noexcept {
     return Redc(Uint128{Redc(Uint128{a} * b)} * kRSquared);

@@ -12,7 +12,7 @@
 // libm, so that the numbers are equal on every machine. Stateless; safe from several threads.
 namespace demur::secagg {
 
-inline constexpr std::uint32_t kRosterFloor = 20;        // smaller rosters are refused
+inline constexpr std::uint32_t kRosterFloor = 20;          // smaller rosters are refused
 inline constexpr std::uint32_t kCompleteRosterMax = 2000;  // larger ones need the sparse graph
 
 // What the bounds are computed from. Fractions in thousandths.

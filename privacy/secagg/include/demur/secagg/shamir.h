@@ -35,6 +35,10 @@ constexpr std::uint64_t Evaluate(std::span<const std::uint64_t> coefficients,
 // kInvalidArgument: an x that is 0, not below the prime, or there twice.
 template <class Field>
 Result<std::vector<std::uint64_t>> LagrangeAtZero(std::span<const std::uint64_t> xs) {
+  const Error bad(ErrorCode::kInvalidArgument, "share points must be distinct and not zero");
+  if (std::any_of(xs.begin(), xs.end(), [](auto x) { return x == 0 || x >= Field::kPrime; })) {
+    return bad;
+  }
   std::vector<std::uint64_t> weights(xs.size());
   for (std::size_t i = 0; i < xs.size(); ++i) {
     std::uint64_t numerator = 1;
@@ -44,9 +48,7 @@ Result<std::vector<std::uint64_t>> LagrangeAtZero(std::span<const std::uint64_t>
       numerator = Field::Mul(numerator, xs[j]);
       denominator = Field::Mul(denominator, Field::Sub(xs[j], xs[i]));
     }
-    if (xs[i] == 0 || xs[i] >= Field::kPrime || denominator == 0) {
-      return Error(ErrorCode::kInvalidArgument, "share points must be distinct and not zero");
-    }
+    if (denominator == 0) return bad;
     weights[i] = Field::Mul(numerator, Inverse<Field>(denominator));
   }
   return weights;
