@@ -13,7 +13,8 @@ bool MarkerBelow(const TaskRecord& a, const TaskRecord& b) {
 }
 
 bool SameMarker(const TaskRecord& a, const TaskRecord& b) {
-  return a.masked_round == b.masked_round && a.masked_attempt == b.masked_attempt;
+  return a.masked_round == b.masked_round && a.masked_attempt == b.masked_attempt &&
+         a.account == b.account;
 }
 
 }  // namespace
@@ -96,7 +97,7 @@ Result<std::vector<learning::Event>> EventStore::Events() const {
 
 std::pair<std::int64_t, TaskRecord>* EventStore::Find(const TaskId& task) {
   const auto it = std::find_if(tasks_.begin(), tasks_.end(),
-                               [&task](const auto& entry) { return entry.second.task == task; });
+                               [&task](const auto& entry) { return entry.second.task() == task; });
   return it == tasks_.end() ? nullptr : &*it;
 }
 
@@ -112,12 +113,12 @@ std::vector<TaskRecord> EventStore::tasks() const {
 }
 
 Status EventStore::PutTask(const TaskRecord& record, SealedStore::Batch* batch) {
-  const auto* entry = Find(record.task);
+  const auto* entry = Find(record.task());
   if (entry == nullptr) {
     batch->Insert(StoreTable::kTask, EncodeTask(record));
     return {};
   }
-  if (record.last_round < entry->second.last_round) {
+  if (record.last_seen < entry->second.last_seen) {
     return Error(ErrorCode::kFailedPrecondition, "device store: a round id would go back");
   }
   batch->Replace(StoreTable::kTask, entry->first, EncodeTask(record));
@@ -125,7 +126,7 @@ Status EventStore::PutTask(const TaskRecord& record, SealedStore::Batch* batch) 
 }
 
 void EventStore::Remember(const TaskRecord& record, std::int64_t rowid) {
-  if (auto* entry = Find(record.task)) {
+  if (auto* entry = Find(record.task())) {
     entry->second = record;
   } else {
     tasks_.emplace_back(rowid, record);
@@ -133,8 +134,8 @@ void EventStore::Remember(const TaskRecord& record, std::int64_t rowid) {
 }
 
 Status EventStore::SaveTask(const TaskRecord& record) {
-  const TaskRecord* old = FindTask(record.task);
-  if (old != nullptr ? !SameMarker(*old, record) : record.participations != 0) {
+  const TaskRecord* old = FindTask(record.task());
+  if (old != nullptr ? !SameMarker(*old, record) : record.account.participations != 0) {
     return Error(ErrorCode::kFailedPrecondition, "device store: a marker is SaveMasked's to set");
   }
   SealedStore::Batch batch;
@@ -156,7 +157,7 @@ Result<model::PrivateState> EventStore::LoadState(const TaskId& task) const {
 }
 
 Status EventStore::SaveMasked(const TaskRecord& record, const model::PrivateState& state) {
-  const TaskRecord* old = FindTask(record.task);
+  const TaskRecord* old = FindTask(record.task());
   if (old != nullptr && !MarkerBelow(*old, record)) {
     return Error(ErrorCode::kFailedPrecondition,
                  "device store: this round was answered before; nothing may be sent");
@@ -164,9 +165,9 @@ Status EventStore::SaveMasked(const TaskRecord& record, const model::PrivateStat
   SealedStore::Batch batch;
   DEMUR_RETURN_IF_ERROR(PutTask(record, &batch));
   const auto it = std::find_if(states_.begin(), states_.end(), [&record](const auto& entry) {
-    return entry.second == record.task;
+    return entry.second == record.task();
   });
-  Bytes sealed = EncodeState(record.task, state);
+  Bytes sealed = EncodeState(record.task(), state);
   if (it == states_.end()) {
     batch.Insert(StoreTable::kState, std::move(sealed));
   } else {
@@ -174,7 +175,7 @@ Status EventStore::SaveMasked(const TaskRecord& record, const model::PrivateStat
   }
   DEMUR_TRY(const std::vector<std::int64_t> rowids, rows_.Commit(std::move(batch)));
   Remember(record, rowids[0]);
-  if (it == states_.end()) states_.emplace_back(rowids[1], record.task);
+  if (it == states_.end()) states_.emplace_back(rowids[1], record.task());
   return {};
 }
 

@@ -7,6 +7,7 @@
 namespace demur::client {
 namespace {
 
+constexpr std::size_t kAccountMaxLen = 4096;
 constexpr std::size_t kTextMaxLen = 256;
 constexpr std::size_t kCertificateMaxLen = 4096;
 constexpr std::size_t kStateMaxValues = std::size_t{1} << 20;
@@ -96,9 +97,9 @@ Result<StoredState> DecodeState(ByteView bytes) {
 
 Bytes EncodeTask(const TaskRecord& record) {
   ByteWriter out;
-  out.Raw(record.task.bytes).U64(record.last_round.Packed()).U64(record.masked_round.Packed());
-  out.U32(record.masked_attempt).U32(record.participations);
-  out.U64(std::bit_cast<std::uint64_t>(record.epsilon_spent));
+  out.Sized(record.account.Encode()).U64(record.last_seen.Packed());
+  out.U64(record.masked_round.Packed()).U32(record.masked_attempt);
+  out.Raw(record.confirmed_session).Raw(record.confirmed_survivors);
   out.U8(record.terms ? 1 : 0);
   if (record.terms) {
     const PlanTerms& terms = *record.terms;
@@ -113,12 +114,13 @@ Bytes EncodeTask(const TaskRecord& record) {
 Result<TaskRecord> DecodeTask(ByteView bytes) {
   ByteReader in(bytes);
   TaskRecord record;
-  DEMUR_RETURN_IF_ERROR(ReadArray(in, &record.task.bytes));
-  DEMUR_RETURN_IF_ERROR(ReadRound(in, &record.last_round));
+  DEMUR_TRY(const ByteView account, in.Sized(kAccountMaxLen));
+  DEMUR_TRY(record.account, dp::DeviceTaskAccount::Parse(account));
+  DEMUR_RETURN_IF_ERROR(ReadRound(in, &record.last_seen));
   DEMUR_RETURN_IF_ERROR(ReadRound(in, &record.masked_round));
   DEMUR_TRY(record.masked_attempt, in.U32());
-  DEMUR_TRY(record.participations, in.U32());
-  DEMUR_RETURN_IF_ERROR(ReadReal(in, &record.epsilon_spent));
+  DEMUR_RETURN_IF_ERROR(ReadArray(in, &record.confirmed_session));
+  DEMUR_RETURN_IF_ERROR(ReadArray(in, &record.confirmed_survivors));
   DEMUR_TRY(const std::uint8_t has_terms, in.U8());
   if (has_terms != 0) {
     record.terms.emplace();

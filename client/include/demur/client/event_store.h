@@ -16,6 +16,7 @@
 #include "demur/base/secret.h"
 #include "demur/client/key_provider.h"
 #include "demur/client/sealed_store.h"
+#include "demur/dp/device_budget.h"
 #include "demur/learning/events.h"
 #include "demur/model/plan.h"
 #include "demur/model/tables.h"
@@ -44,14 +45,15 @@ struct PlanTerms {
 // What a device must not forget about a task, nothing of it about its owner's taste. Survives
 // Purge, so that erasing the data does not renew the budget.
 struct TaskRecord {
-  TaskId task;
-  RoundId last_round;                // last one taken up; ids at or below it are refused
+  dp::DeviceTaskAccount account;     // task, participations, what they cost
+  RoundId last_seen;                 // last one taken up; ids at or below it are refused
   RoundId masked_round;              // last one of which an M5 body was made
   std::uint32_t masked_attempt = 0;  // and the attempt
-  std::uint32_t participations = 0;  // M5 bodies made: each is charged, whatever became of it
-  double epsilon_spent = 0;          // of the task so far, at the task's delta; 0 without noise
+  Hash256 confirmed_session{};       // last session in which a survivor set was acted on
+  Hash256 confirmed_survivors{};     // SHA-256 of that set
   std::optional<PlanTerms> terms;
 
+  const TaskId& task() const noexcept { return account.task; }
   friend bool operator==(const TaskRecord&, const TaskRecord&) = default;
 };
 
@@ -91,7 +93,7 @@ class EventStore {
   const TaskRecord* FindTask(const TaskId& task) const;
   std::vector<TaskRecord> tasks() const;
   // Adds or replaces the record of its task. Before M1 of a round leaves.
-  // kFailedPrecondition: last_round would go back, or an M5 marker would change.
+  // kFailedPrecondition: last_seen would go back, or an M5 marker or the account would change.
   Status SaveTask(const TaskRecord& record);
 
   // Empty: none yet.
