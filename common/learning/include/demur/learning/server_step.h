@@ -21,18 +21,20 @@ class ServerState {
   struct Table {
     std::vector<float> first;          // rows * cols: momentum or first moment; empty = unused
     std::vector<float> second;         // rows * cols: second moment or sum of squares; or empty
-    std::vector<std::uint32_t> steps;  // rows: updates that the row has seen; or empty
+    std::vector<std::uint32_t> steps;  // rows: updates that the row has seen
 
     friend bool operator==(const Table&, const Table&) = default;
   };
 
-  // Starts empty; a server step sizes it on first use.
+  // Starts empty; a server step that remembers something sizes it on first use: then one per table
+  // of the schema.
   std::vector<Table> tables;
 
   // Versioned, big-endian, floats as their bit patterns.
   Bytes Serialise() const;
   // kDataLoss: truncated, of an unknown version, of sizes that do not fit `schema`, or with a
-  // value that is not finite. Lengths are checked before memory is taken.
+  // value that is not finite or a second moment below 0. Lengths are checked before memory is
+  // taken.
   static Result<ServerState> Parse(const model::Schema& schema, ByteView bytes);
 
   friend bool operator==(const ServerState&, const ServerState&) = default;
