@@ -70,8 +70,7 @@ enum class ClientAbort : std::uint8_t {
   kGraph = 7,       // neighbours that are not the graph's
   kSurvivors = 8,   // a survivor set that is too small, does not hold us, or is no subset
   kShares = 9,      // fewer than t shares arrived intact
-  kInput = 10,      // the vector does not fit the plan
-  kInternal = 11,
+  kInternal = 10,
 };
 std::string_view ToString(ClientAbort reason) noexcept;
 
@@ -92,6 +91,7 @@ struct Neighbour {
   std::uint32_t index = 0;
   crypto::PublicKey channel_key{};
   crypto::PublicKey mask_key{};
+  SecretArray<32> open_key;  // of what this neighbour dealt to us; wiped once used
 };
 struct Place {  // this member's place in the session
   SessionFacts facts;
@@ -116,8 +116,7 @@ struct Advertised {
 struct Shared {  // M3 is out
   Log log;
   Place place;
-  ClientSecrets secrets;
-  crypto::X25519KeyPair channel;
+  SecretArray<32> self_seed;
   crypto::X25519KeyPair mask;
 };
 struct Ready {  // M4 is in; waits for the encoded update
@@ -157,6 +156,7 @@ struct Message {
   Bytes frame;
 };
 // The encoded update, dense, one value a coordinate; only the low bits of the plan's modulus count.
+// Another number of coordinates than the plan's is a fault of the shell and refused.
 struct Input {
   std::vector<std::uint32_t> values;
 };

@@ -88,12 +88,18 @@ Result<crypto::X25519KeyPair> KeyPairFromSeed(const Hash256& announce_hash,
 // HKDF(session, R, "fsa1/graph").
 SecretArray<32> GraphSeed(const SessionFacts& facts);
 
-// The key under which dealer i seals the shares of holder j.
-// kInvalidArgument: the other key is of low order.
-Result<SecretArray<32>> ChannelKey(const SessionFacts& facts, const SecretArray<32>& private_key,
-                                   const crypto::PublicKey& peer_key, std::uint32_t dealer,
-                                   std::uint32_t holder, const crypto::PublicKey& dealer_key,
-                                   const crypto::PublicKey& holder_key);
+struct KeyedMember {
+  std::uint32_t index = 0;
+  crypto::PublicKey key{};  // X25519
+};
+struct ChannelKeys {
+  SecretArray<32> to_peer;    // seals what `self` deals to `peer`
+  SecretArray<32> from_peer;  // opens what `peer` dealt to `self`
+};
+// HKDF(X25519, session, "fsa1/share", u32 dealer, u32 holder, dealer key, holder key), both ways.
+// kInvalidArgument: the peer's key is of low order.
+Result<ChannelKeys> DeriveChannel(const SessionFacts& facts, const SecretArray<32>& private_key,
+                                  const KeyedMember& self, const KeyedMember& peer);
 // "fsa1/M3", session, R, u32 dealer, u32 holder, H(params).
 Bytes ShareAad(const SessionFacts& facts, std::uint32_t dealer, std::uint32_t holder);
 // The 16 bytes of SHA-256("fsa1/share-hash", session, u32 dealer, u32 holder, u8 kind, share) that
@@ -101,15 +107,11 @@ Bytes ShareAad(const SessionFacts& facts, std::uint32_t dealer, std::uint32_t ho
 wire::ShareHash HashShare(const SessionFacts& facts, std::uint32_t dealer, std::uint32_t holder,
                           wire::ShareKind kind, ByteView share);
 
-struct MaskPeer {
-  std::uint32_t index = 0;
-  crypto::PublicKey mask_key{};
-};
 // The mask that `self` (whose private key this is) and `peer` share; the same from either side.
 // Model and parameters enter, so that members who trained on different ones never cancel.
 // kInvalidArgument: the peer's key is of low order.
 Result<SecretArray<32>> PairMaskKey(const SessionFacts& facts, const SecretArray<32>& private_key,
-                                    const MaskPeer& self, const MaskPeer& peer);
+                                    const KeyedMember& self, const KeyedMember& peer);
 // HKDF(self seed, session, "fsa1/self", u32 index, model hash, H(params)).
 SecretArray<32> SelfMaskKey(const SessionFacts& facts, const SecretArray<32>& self_seed,
                             std::uint32_t index);
