@@ -39,8 +39,8 @@ struct TaskConfig {
 
   // [task.training]
   struct Training {
-    // [task.training.hyper]: name = number, or true and false for 1 and 0. The algorithm refuses
-    // names it does not know. Ascending by name.
+    // [task.training.hyper]: name = number. The algorithm refuses names it does not know.
+    // Ascending by name.
     std::vector<model::HyperParameter> hyper;
     double normaliser = 0;   // the sum is divided by this; 0: `cohort`
     double clip_norm = 1.0;  // L2 clip of one device's weighted update, model units; > 0
