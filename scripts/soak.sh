@@ -1,0 +1,12 @@
+#!/bin/sh
+# The long runs that are too long for every change: ten minutes of fuzzing a target, then the
+# statistical and integration tests a hundred times. Run before a release.
+# usage: scripts/soak.sh [FUZZ_SECONDS [REPEATS]]
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/scripts/lib.sh"
+cd "$root"
+"$root/scripts/setup.sh" --ci
+"$root/scripts/fuzz.sh" "${1:-600}"
+step "build (release)" build_preset release
+ctest --preset release -L 'statistical|integration' --repeat "until-fail:${2:-100}" --no-tests=error
