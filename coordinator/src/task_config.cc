@@ -18,9 +18,7 @@ constexpr std::int64_t kMillisMax = std::int64_t{7} * 24 * 3600 * 1000;
 constexpr double kHyperMax = 1e12;
 constexpr double kEpsilonStrong = 10;  // above it only with weak_privacy, in so many words
 
-Error Bad(const std::string& what) {
-  return Error(ErrorCode::kInvalidArgument, "task: " + what);
-}
+Error Bad(const std::string& what) { return Error(ErrorCode::kInvalidArgument, "task: " + what); }
 
 bool IsNameCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
@@ -160,8 +158,8 @@ std::string Quoted(const std::string& text) {
   return out + "\"";
 }
 
-void ReadNumbers(Config::Table table, std::vector<std::pair<std::string, double>>* out,
-                 double min, double max) {
+void ReadNumbers(Config::Table table, std::vector<std::pair<std::string, double>>* out, double min,
+                 double max) {
   for (const std::string& key : table.Keys()) {
     double value = 0;
     table.Read(key, &value, min, max);
