@@ -299,12 +299,11 @@ Result<RoundStore> RoundStore::Open(const std::string& dir, Access access) {
 Result<RoundStore> RoundStore::Create(const std::string& dir, const TaskId& task,
                                       const ModelRow& first_model, ByteView server_state) {
   DEMUR_TRY(std::unique_ptr<Lock> lock, Lock::Take(dir));
-  if (::access(FilePath(dir).c_str(), F_OK) == 0) {
-    return WrongTime(FilePath(dir) + " exists already");
-  }
   DEMUR_TRY(storage::Database database, OpenDatabase(dir, true));
   DEMUR_RETURN_IF_ERROR(database.Migrate(kMigrations));
   DEMUR_TRY(storage::Transaction transaction, database.Begin());
+  // Tables without a task are what an interrupted Create leaves; it may be run again.
+  if (GetMeta(database, "task")) return WrongTime(FilePath(dir) + " holds a task already");
   DEMUR_RETURN_IF_ERROR(PutMeta(database, "task", task.bytes));
   DEMUR_RETURN_IF_ERROR(PutMeta(database, "epoch", ByteWriter().U32(1).bytes()));
   DEMUR_RETURN_IF_ERROR(PutModel(database, first_model, std::nullopt));
