@@ -91,6 +91,8 @@ Result<std::string> QueryText(Database& db, std::string_view sql) {
 // The settings that durability and erasure rest on are read back: SQLite ignores what it does not
 // understand.
 Status Configure(Database& db, const Options& options, bool in_memory) {
+  // Before the first access to the log, or it has no effect on it.
+  if (options.exclusive) DEMUR_RETURN_IF_ERROR(db.Execute("PRAGMA locking_mode=EXCLUSIVE"));
   DEMUR_TRY(const std::string mode, QueryText(db, "PRAGMA journal_mode=WAL"));
   if (!in_memory && mode != "wal") {
     return Error(ErrorCode::kUnavailable, "sqlite: no write-ahead log on this file system");

@@ -153,7 +153,7 @@ Result<Leave> DecodeLeave(ByteView body) {
 
 SecretBytes EnrolSigningInput(const SecretArray<kEnrolSecretLen>& secret,
                               const PublicKey& public_key) {
-  constexpr std::string_view kDomain("demur/enrol/1\0", 14);
+  constexpr std::string_view kDomain("demur/enrol-request/1\0", 22);
   SecretBytes out(kDomain.size() + kEnrolSecretLen + public_key.size());
   auto at = out.mutable_view().begin();
   const ByteView domain = AsBytes(kDomain);

@@ -27,6 +27,9 @@ struct Options {
   bool create = true;          // make a missing file (mode 0600); false: kNotFound
   bool secure_delete = true;   // overwrite deleted content with zeros
   int busy_timeout_ms = 5000;  // how long a lock is waited for; 0 = not at all
+  // No other connection, of this process or another, can use the file while this one is open; it
+  // also saves the shared-memory file. For stores with exactly one owner.
+  bool exclusive = false;
 };
 
 namespace internal {

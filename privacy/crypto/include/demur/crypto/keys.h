@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <string>
 
 #include "demur/base/bytes.h"
 #include "demur/base/random.h"
