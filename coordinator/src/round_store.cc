@@ -184,10 +184,11 @@ Result<std::vector<LedgerRow>> LoadLedger(storage::Database& database) {
   while (true) {
     DEMUR_TRY(const bool more, rows.Step());
     if (!more) return out;
-    if (Unsigned(rows.Integer(0)) != out.size()) {
-      return Damaged("ledger entry " + std::to_string(out.size()) + " is missing");
+    const std::uint64_t seq = out.size() + 1;
+    if (Unsigned(rows.Integer(0)) != seq) {
+      return Damaged("ledger entry " + std::to_string(seq) + " is missing");
     }
-    out.push_back({out.size(), ToBytes(rows.Blob(1))});
+    out.push_back({seq, ToBytes(rows.Blob(1))});
   }
 }
 
@@ -329,7 +330,7 @@ Result<Snapshot> RoundStore::Load() {
 
 Status RoundStore::AppendLedger(const std::vector<LedgerRow>& ledger) {
   DEMUR_TRY(auto put, database_.Prepare("INSERT INTO ledger SELECT ?1, ?2 "
-                                        "WHERE ?1 = (SELECT count(*) FROM ledger)"));
+                                        "WHERE ?1 = (SELECT count(*) + 1 FROM ledger)"));
   for (const LedgerRow& row : ledger) {
     put.Bind(1, Signed(row.seq)).Bind(2, ByteView(row.entry));
     DEMUR_RETURN_IF_ERROR(put.Run());
@@ -379,7 +380,8 @@ Status RoundStore::Reserve(const RoundRow& round, const std::vector<LedgerRow>& 
 }
 
 Status RoundStore::FixSurvivors(RoundId round, std::uint32_t roster,
-                                const std::vector<DeviceNumber>& survivors) {
+                                const std::vector<DeviceNumber>& survivors,
+                                const std::vector<LedgerRow>& ledger) {
   FaultPoint("coordinator.before_survivors");
   DEMUR_TRY(storage::Transaction transaction, database_.Begin());
   DEMUR_TRY(const RoundRow open, OpenRound(round));
@@ -400,6 +402,7 @@ Status RoundStore::FixSurvivors(RoundId round, std::uint32_t roster,
     count.Bind(1, Signed(device.value)).Bind(2, Signed(round.Packed()));
     DEMUR_RETURN_IF_ERROR(count.Run());
   }
+  DEMUR_RETURN_IF_ERROR(AppendLedger(ledger));
   DEMUR_RETURN_IF_ERROR(transaction.Commit());
   FaultPoint("coordinator.after_survivors");
   return {};

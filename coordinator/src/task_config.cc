@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "demur/coordinator/task.h"
+#include "demur/learning_server/registry.h"
 
 // Reading, checking and writing of the task sections.
 namespace demur::coordinator {
@@ -16,6 +17,7 @@ constexpr std::int64_t kItemsMax = std::int64_t{1} << 26;
 constexpr std::int64_t kFactorsMax = 1'024;
 constexpr std::int64_t kMillisMax = std::int64_t{7} * 24 * 3600 * 1000;
 constexpr double kHyperMax = 1e12;
+constexpr std::string_view kOptimiser = "server_optimiser";
 constexpr double kEpsilonStrong = 10;  // above it only with weak_privacy, in so many words
 
 Error Bad(const std::string& what) { return Error(ErrorCode::kInvalidArgument, "task: " + what); }
@@ -86,11 +88,9 @@ Status ValidateTraining(const TaskConfig& task) {
       return Bad("task.training.hyper: names must ascend");
     }
   }
-  for (const auto& [table, weight] : training.weights) {
-    if (!InRange(weight, 1e-6, 1e6)) {
-      return Bad("task.training.weights." + table + ": 1e-6 to 1e6");
-    }
-  }
+  if (!InRange(training.weight, 1e-6, 1e6)) return Bad("task.training.weight: 1e-6 to 1e6");
+  if (training.bits_max < 8 || training.bits_max > 32)
+    return Bad("task.training.bits_max: 8 to 32");
   return {};
 }
 
@@ -158,14 +158,27 @@ std::string Quoted(const std::string& text) {
   return out + "\"";
 }
 
-void ReadNumbers(Config::Table table, std::vector<std::pair<std::string, double>>* out, double min,
-                 double max) {
+void ReadHyper(Config::Table table, std::vector<model::HyperParameter>* out) {
   for (const std::string& key : table.Keys()) {
     double value = 0;
-    table.Read(key, &value, min, max);
-    out->emplace_back(key, value);
+    table.Read(key, &value, -kHyperMax, kHyperMax);
+    out->push_back({key, value});
   }
-  std::sort(out->begin(), out->end());
+}
+
+// A name in place of a number: what a person can remember.
+void ReadOptimiser(Config::Table table, std::vector<model::HyperParameter>* out) {
+  std::string name;
+  table.Read("optimiser", &name);
+  if (name.empty()) return;
+  const Result<double> number = learning_server::ServerOptimiserNumber(name);
+  if (!number) return table.Reject("optimiser", number.error().message());
+  for (const model::HyperParameter& hyper : *out) {
+    if (hyper.name == kOptimiser) {
+      return table.Reject("optimiser", "task.training.hyper.server_optimiser says it already");
+    }
+  }
+  out->push_back({std::string(kOptimiser), *number});
 }
 
 void ReadTraining(Config& config, TaskConfig::Training* out) {
@@ -175,12 +188,15 @@ void ReadTraining(Config& config, TaskConfig::Training* out) {
       .Read("clip_norm", &out->clip_norm, 1e-9, 1e9)
       .Read("value_max", &out->value_max, 1e-9, 1e9)
       .Read("slice", &out->slice)
-      .Read("rows", &rows, 0, kItemsMax - 1);
+      .Read("rows", &rows, 0, kItemsMax - 1)
+      .Read("weight", &out->weight, 1e-6, 1e6)
+      .Read("rows_max", &out->rows_max, 0, kItemsMax)
+      .Read("bits_max", &out->bits_max, 8, 32);
   for (const std::int64_t row : rows) out->rows.push_back(static_cast<std::uint32_t>(row));
-  std::vector<std::pair<std::string, double>> hyper;
-  ReadNumbers(config.Section("task.training.hyper"), &hyper, -kHyperMax, kHyperMax);
-  for (auto& [name, value] : hyper) out->hyper.push_back({name, value});
-  ReadNumbers(config.Section("task.training.weights"), &out->weights, 1e-6, 1e6);
+  ReadHyper(config.Section("task.training.hyper"), &out->hyper);
+  ReadOptimiser(table, &out->hyper);
+  std::sort(out->hyper.begin(), out->hyper.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
 }
 
 void ReadSecAgg(Config::Table table, TaskConfig::SecAgg* out) {
@@ -241,7 +257,8 @@ Result<TaskConfig> ReadTask(Config& config) {
       .Read("share_ms", &task.timeouts.share_ms, 0, kMillisMax)
       .Read("mask_ms", &task.timeouts.mask_ms, 0, kMillisMax)
       .Read("unmask_ms", &task.timeouts.unmask_ms, 0, kMillisMax)
-      .Read("retry_ms", &task.timeouts.retry_ms, 0, kMillisMax);
+      .Read("retry_ms", &task.timeouts.retry_ms, 0, kMillisMax)
+      .Read("reconnect_ms", &task.timeouts.reconnect_ms, 0, kMillisMax);
   DEMUR_RETURN_IF_ERROR(task.Validate());
   return task;
 }
@@ -292,12 +309,13 @@ std::string FormatTask(const TaskConfig& task) {
     }
     line("rows", "[" + rows + "]", "");
   }
+  line("weight", Number(task.training.weight), "of the item table inside the clip");
+  line("rows_max", std::to_string(task.training.rows_max), "one update touches; 0: the slice");
+  line("bits_max", std::to_string(task.training.bits_max), "largest modulus 2^bits");
   if (!task.training.hyper.empty()) out += "\n[task.training.hyper]\n";
   for (const model::HyperParameter& hyper : task.training.hyper) {
     line(hyper.name, Number(hyper.value), "");
   }
-  if (!task.training.weights.empty()) out += "\n[task.training.weights]\n";
-  for (const auto& [table, weight] : task.training.weights) line(table, Number(weight), "");
 
   out += "\n[task.privacy]\n";
   line("noise", flag(task.privacy.noise), "false: secure aggregation only, no DP");
@@ -326,7 +344,9 @@ std::string FormatTask(const TaskConfig& task) {
   line("share_ms", std::to_string(task.timeouts.share_ms), "");
   line("mask_ms", std::to_string(task.timeouts.mask_ms), "");
   line("unmask_ms", std::to_string(task.timeouts.unmask_ms), "");
-  line("retry_ms", std::to_string(task.timeouts.retry_ms), "wait of a device not chosen");
+  line("retry_ms", std::to_string(task.timeouts.retry_ms), "of those turned away; after a failure");
+  line("reconnect_ms", std::to_string(task.timeouts.reconnect_ms),
+       "for a connection lost in a round");
   return out;
 }
 

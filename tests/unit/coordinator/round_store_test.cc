@@ -62,10 +62,10 @@ class RoundStoreTest : public ::testing::Test {
   // Runs one whole round on the newest model.
   Status CommitOne(RoundStore& store, std::uint32_t counter, std::uint64_t version) {
     const RoundRow round = MakeRound(counter, version);
-    DEMUR_RETURN_IF_ERROR(store.Reserve(round, {Entry(2 * version)}));
-    DEMUR_RETURN_IF_ERROR(store.FixSurvivors(round.id, 35, kSurvivors));
+    DEMUR_RETURN_IF_ERROR(store.Reserve(round, {Entry(3 * version + 1)}));
+    DEMUR_RETURN_IF_ERROR(store.FixSurvivors(round.id, 35, kSurvivors, {Entry(3 * version + 2)}));
     return store.Commit(round, MakeModel(version + 1), State(version + 1),
-                        {Entry(2 * version + 1)});
+                        {Entry(3 * version + 3)});
   }
   // SQL behind the store's back, as damage would do it.
   Status Tamper(const std::string& sql) {
@@ -121,7 +121,8 @@ TEST_F(RoundStoreTest, KeepsACommittedRound) {
   EXPECT_EQ(now.model.version, 2U);
   EXPECT_EQ(now.model.blob, MakeModel(2).blob);
   EXPECT_EQ(now.server_state, State(2));
-  EXPECT_EQ(now.ledger, (std::vector<LedgerRow>{Entry(0), Entry(1), Entry(2), Entry(3)}));
+  EXPECT_EQ(now.ledger,
+            (std::vector<LedgerRow>{Entry(1), Entry(2), Entry(3), Entry(4), Entry(5), Entry(6)}));
   EXPECT_EQ(now.committed, 2U);
   EXPECT_EQ(now.last_counter, 2U);
   ASSERT_EQ(now.devices.size(), 3U);
@@ -140,23 +141,24 @@ TEST_F(RoundStoreTest, RoundIdsOnlyGrow) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
   ASSERT_OK(CommitOne(store, 5, 0));
-  EXPECT_ERROR(store.Reserve(MakeRound(5, 1), {Entry(2)}), ErrorCode::kFailedPrecondition);
-  EXPECT_ERROR(store.Reserve(MakeRound(4, 1), {Entry(2)}), ErrorCode::kFailedPrecondition);
-  EXPECT_OK(store.Reserve(MakeRound(6, 1), {Entry(2)}));
+  EXPECT_ERROR(store.Reserve(MakeRound(5, 1), {Entry(4)}), ErrorCode::kFailedPrecondition);
+  EXPECT_ERROR(store.Reserve(MakeRound(4, 1), {Entry(4)}), ErrorCode::kFailedPrecondition);
+  EXPECT_OK(store.Reserve(MakeRound(6, 1), {Entry(4)}));
 }
 TEST_F(RoundStoreTest, OneRoundIsOpenAtATime) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-  ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(0)}));
-  EXPECT_ERROR(store.Reserve(MakeRound(2, 0), {Entry(1)}), ErrorCode::kFailedPrecondition);
+  ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(1)}));
+  EXPECT_ERROR(store.Reserve(MakeRound(2, 0), {Entry(2)}), ErrorCode::kFailedPrecondition);
   EXPECT_ERROR(store.BumpEpoch(), ErrorCode::kFailedPrecondition);
 }
 TEST_F(RoundStoreTest, ASurvivorSetIsFixedOnce) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-  ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(0)}));
-  ASSERT_OK(store.FixSurvivors({1, 1}, 35, kSurvivors));
-  EXPECT_ERROR(store.FixSurvivors({1, 1}, 35, {DeviceNumber(3)}), ErrorCode::kFailedPrecondition);
+  ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(1)}));
+  ASSERT_OK(store.FixSurvivors({1, 1}, 35, kSurvivors, {Entry(2)}));
+  EXPECT_ERROR(store.FixSurvivors({1, 1}, 35, {DeviceNumber(3)}, {Entry(3)}),
+               ErrorCode::kFailedPrecondition);
   ASSERT_OK_AND_ASSIGN(const Snapshot now, store.Load());
   ASSERT_TRUE(now.open_round.has_value());
   EXPECT_EQ(now.open_round->state, RoundState::kUnmasking);
@@ -168,28 +170,28 @@ TEST_F(RoundStoreTest, NothingCommitsBeforeTheSurvivorSetIsFixed) {
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
   const RoundRow round = MakeRound(1, 0);
   EXPECT_ERROR(store.Commit(round, MakeModel(1), State(1), {}), ErrorCode::kFailedPrecondition);
-  ASSERT_OK(store.Reserve(round, {Entry(0)}));
-  EXPECT_ERROR(store.Commit(round, MakeModel(1), State(1), {Entry(1)}),
+  ASSERT_OK(store.Reserve(round, {Entry(1)}));
+  EXPECT_ERROR(store.Commit(round, MakeModel(1), State(1), {Entry(2)}),
                ErrorCode::kFailedPrecondition);
 }
 TEST_F(RoundStoreTest, OnlyTheNextModelCommits) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
   const RoundRow round = MakeRound(1, 0);
-  ASSERT_OK(store.Reserve(round, {Entry(0)}));
-  ASSERT_OK(store.FixSurvivors(round.id, 35, kSurvivors));
-  EXPECT_ERROR(store.Commit(round, MakeModel(2), State(2), {Entry(1)}),
+  ASSERT_OK(store.Reserve(round, {Entry(1)}));
+  ASSERT_OK(store.FixSurvivors(round.id, 35, kSurvivors, {Entry(2)}));
+  EXPECT_ERROR(store.Commit(round, MakeModel(2), State(2), {Entry(3)}),
                ErrorCode::kFailedPrecondition);
-  EXPECT_OK(store.Commit(round, MakeModel(1), State(1), {Entry(1)}));
-  EXPECT_ERROR(store.Commit(round, MakeModel(1), State(1), {Entry(2)}),
+  EXPECT_OK(store.Commit(round, MakeModel(1), State(1), {Entry(3)}));
+  EXPECT_ERROR(store.Commit(round, MakeModel(1), State(1), {Entry(4)}),
                ErrorCode::kFailedPrecondition);
 }
 TEST_F(RoundStoreTest, AnAbandonedRoundChangesNoModel) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-  ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(0)}));
-  ASSERT_OK(store.Abandon({1, 1}, "too few devices", 5, {Entry(1)}));
-  EXPECT_ERROR(store.Abandon({1, 1}, "again", 6, {Entry(2)}), ErrorCode::kFailedPrecondition);
+  ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(1)}));
+  ASSERT_OK(store.Abandon({1, 1}, "too few devices", 5, {Entry(2)}));
+  EXPECT_ERROR(store.Abandon({1, 1}, "again", 6, {Entry(3)}), ErrorCode::kFailedPrecondition);
   ASSERT_OK_AND_ASSIGN(const Snapshot now, store.Load());
   EXPECT_EQ(now.model.version, 0U);
   EXPECT_EQ(now.abandoned, 1U);
@@ -200,11 +202,11 @@ TEST_F(RoundStoreTest, AnAbandonedRoundChangesNoModel) {
 TEST_F(RoundStoreTest, LedgerEntriesHaveNoGapAndNoSecondWriter) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-  EXPECT_ERROR(store.Reserve(MakeRound(1, 0), {Entry(1)}), ErrorCode::kFailedPrecondition);
-  ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(0)}));
+  EXPECT_ERROR(store.Reserve(MakeRound(1, 0), {Entry(2)}), ErrorCode::kFailedPrecondition);
+  ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(1)}));
   // A commit whose ledger row does not fit leaves no model behind.
-  ASSERT_OK(store.FixSurvivors({1, 1}, 35, kSurvivors));
-  EXPECT_ERROR(store.Commit(MakeRound(1, 0), MakeModel(1), State(1), {Entry(0)}),
+  ASSERT_OK(store.FixSurvivors({1, 1}, 35, kSurvivors, {Entry(2)}));
+  EXPECT_ERROR(store.Commit(MakeRound(1, 0), MakeModel(1), State(1), {Entry(1)}),
                ErrorCode::kFailedPrecondition);
   ASSERT_OK_AND_ASSIGN(const Snapshot now, store.Load());
   EXPECT_EQ(now.model.version, 0U);
@@ -215,7 +217,7 @@ TEST_F(RoundStoreTest, ASecondWriterIsRefusedAndAReaderIsNot) {
   ASSERT_OK_AND_ASSIGN(RoundStore writer, RoundStore::Open(dir_, Access::kWrite));
   EXPECT_ERROR(RoundStore::Open(dir_, Access::kWrite), ErrorCode::kUnavailable);
   ASSERT_OK_AND_ASSIGN(RoundStore reader, RoundStore::Open(dir_, Access::kRead));
-  ASSERT_OK(writer.Reserve(MakeRound(1, 0), {Entry(0)}));
+  ASSERT_OK(writer.Reserve(MakeRound(1, 0), {Entry(1)}));
   ASSERT_OK_AND_ASSIGN(const auto rounds, reader.Rounds(1));
   EXPECT_EQ(rounds.size(), 1U);
 }
@@ -225,10 +227,10 @@ TEST_F(RoundStoreTest, ARestoredBackupGetsIdsThatWereNeverUsed) {
   ASSERT_OK(CommitOne(store, 1, 0));
   ASSERT_OK_AND_ASSIGN(const std::uint32_t epoch, store.BumpEpoch());
   EXPECT_EQ(epoch, 2U);
-  EXPECT_ERROR(store.Reserve(MakeRound(2, 1), {Entry(2)}), ErrorCode::kFailedPrecondition);
+  EXPECT_ERROR(store.Reserve(MakeRound(2, 1), {Entry(4)}), ErrorCode::kFailedPrecondition);
   RoundRow round = MakeRound(2, 1);
   round.id.epoch = 2;
-  EXPECT_OK(store.Reserve(round, {Entry(2)}));
+  EXPECT_OK(store.Reserve(round, {Entry(4)}));
 }
 TEST_F(RoundStoreTest, OldBlobsAreThinnedOutAndTheirHashesStay) {
   ASSERT_OK(Create());
@@ -276,7 +278,7 @@ TEST_F(RoundStoreTest, AMissingLedgerRowIsDamage) {
     ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
     ASSERT_OK(CommitOne(store, 1, 0));
   }
-  ExpectDamaged("DELETE FROM ledger WHERE seq = 0", "ledger entry 0 is missing");
+  ExpectDamaged("DELETE FROM ledger WHERE seq = 1", "ledger entry 1 is missing");
 }
 TEST_F(RoundStoreTest, ALostRoundIsDamage) {
   ASSERT_OK(Create());
@@ -301,13 +303,13 @@ TEST_F(RoundStoreTest, ACrashInsideCommitLeavesNothingOfIt) {
     ASSERT_OK(Create());
     {
       ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-      ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(0)}));
-      ASSERT_OK(store.FixSurvivors({1, 1}, 35, kSurvivors));
+      ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(1)}));
+      ASSERT_OK(store.FixSurvivors({1, 1}, 35, kSurvivors, {Entry(2)}));
       SetFaultHandler([point](std::string_view name) {
         if (name == point) throw Crash{};
       });
       EXPECT_THROW(
-          (void)store.Commit(MakeRound(1, 0), MakeModel(1), State(1), {Entry(1)}).has_value(),
+          (void)store.Commit(MakeRound(1, 0), MakeModel(1), State(1), {Entry(3)}).has_value(),
           Crash);
       SetFaultHandler({});
     }
@@ -315,7 +317,7 @@ TEST_F(RoundStoreTest, ACrashInsideCommitLeavesNothingOfIt) {
     ASSERT_OK_AND_ASSIGN(const Snapshot now, store.Load());
     EXPECT_EQ(now.model.version, 0U) << point;
     EXPECT_EQ(now.server_state, State(0)) << point;
-    EXPECT_EQ(now.ledger.size(), 1U) << point;
+    EXPECT_EQ(now.ledger.size(), 2U) << point;
     ASSERT_TRUE(now.open_round.has_value()) << point;
     EXPECT_EQ(now.open_round->state, RoundState::kUnmasking) << point;
   }

@@ -47,11 +47,13 @@ clip_norm = 2.5
 value_max = 9
 slice = "rows"
 rows = [1, 4, 11]
+weight = 0.5
+rows_max = 2
+bits_max = 20
+optimiser = "adam"
 [task.training.hyper]
 rate = 0.25
 epochs = 2
-[task.training.weights]
-item = 0.5
 [task.privacy]
 noise = true
 epsilon = 3
@@ -72,6 +74,7 @@ share_ms = 3
 mask_ms = 4
 unmask_ms = 5
 retry_ms = 6
+reconnect_ms = 7
 )"));
   EXPECT_EQ(task.name, "films");
   EXPECT_EQ(ToHex(*task.id), "00112233445566778899aabbccddeeff");
@@ -79,16 +82,20 @@ retry_ms = 6
   EXPECT_EQ(task.cohort, 60U);
   EXPECT_EQ(task.connected_min, 90U);
   EXPECT_EQ(task.model, (TaskConfig::Model{"item_statistics", 12, 3}));
-  ASSERT_EQ(task.training.hyper.size(), 2U);
+  ASSERT_EQ(task.training.hyper.size(), 3U);
   EXPECT_EQ(task.training.hyper[0], (model::HyperParameter{"epochs", 2}));
   EXPECT_EQ(task.training.hyper[1], (model::HyperParameter{"rate", 0.25}));
   EXPECT_EQ(task.training.rows, (std::vector<std::uint32_t>{1, 4, 11}));
-  ASSERT_EQ(task.training.weights.size(), 1U);
+  EXPECT_EQ(task.training.hyper[2].name, "server_optimiser");
+  EXPECT_EQ(task.training.weight, 0.5);
+  EXPECT_EQ(task.training.rows_max, 2U);
+  EXPECT_EQ(task.training.bits_max, 20U);
   EXPECT_TRUE(task.privacy.noise);
   EXPECT_EQ(task.privacy.participations, 4U);
   EXPECT_EQ(task.secagg.gamma, 0.02);
   EXPECT_EQ(task.secagg.eta, 25U);
   EXPECT_EQ(task.timeouts.retry_ms, 6U);
+  EXPECT_EQ(task.timeouts.reconnect_ms, 7U);
 }
 
 TEST(TaskConfigTest, WritesWhatItReadsBackEqual) {
@@ -96,7 +103,7 @@ TEST(TaskConfigTest, WritesWhatItReadsBackEqual) {
   task.model.items = 77;
   task.id = TaskId{};
   task.training.hyper = {{"epochs", 3}, {"rate", 0.1}};
-  task.training.weights = {{"item", 1e-3}};
+  task.training.weight = 1e-3;
   task.training.slice = "rows";
   task.training.rows = {0, 3};
   task.training.normaliser = 1.0 / 3.0;
@@ -142,6 +149,9 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Wrong{"[task]\nname = \"A b\"\n", "task.name"},
         Wrong{"[task]\ncohort = 25\n[task.secagg]\nroster_min = 26\n", "task.cohort"},
+        Wrong{"[task.training]\noptimiser = \"magic\"\n", "optimiser"},
+        Wrong{"[task.training]\noptimiser = \"sgd\"\n[task.training.hyper]\nserver_optimiser = 1\n",
+              "already"},
         Wrong{"[task.training]\nslice = \"some\"\n", "task.training.slice"},
         Wrong{"[task.training]\nslice = \"rows\"\n", "task.training.rows"},
         Wrong{"[task.training]\nrows = [1]\n", "task.training.rows"},

@@ -75,7 +75,7 @@ namespace machine {
 struct Round {
   RoundId id;
   std::uint32_t attempt = 0;
-  std::uint64_t model_version = 0;  // trained on
+  std::uint64_t model_version = 0;   // trained on
   std::vector<DeviceNumber> cohort;  // ascending
   std::map<secagg::MemberId, DeviceNumber> members;
   std::uint32_t roster = 0;
@@ -237,8 +237,7 @@ struct Finished {
 using Effect = std::variant<effect::Draw, effect::PersistReserve, effect::PersistSurvivors,
                             effect::PersistCommit, effect::PersistAbandon, effect::Send,
                             effect::StartTimer, effect::StartGrace, effect::StartPause,
-                            effect::Aggregate, effect::Fault, effect::RoundEnded,
-                            effect::Finished>;
+                            effect::Aggregate, effect::Fault, effect::RoundEnded, effect::Finished>;
 
 // What lives across rounds.
 struct Core {

@@ -28,7 +28,7 @@ enum class RoundState : std::uint8_t {  // never renumber
 std::string_view ToString(RoundState state) noexcept;
 
 struct LedgerRow {
-  std::uint64_t seq = 0;  // 0, 1, 2, ... without a gap
+  std::uint64_t seq = 0;  // 1, 2, 3, ... without a gap
   Bytes entry;            // canonical bytes of one ledger entry
   friend bool operator==(const LedgerRow&, const LedgerRow&) = default;
 };
@@ -101,10 +101,12 @@ class RoundStore {
   // Before the first announcement of a round. kFailedPrecondition: the id is not above every id
   // there is, it is of another epoch, or a round is open.
   Status Reserve(const RoundRow& round, const std::vector<LedgerRow>& ledger);
-  // Before the first unmask request: fixes who is in the sum and counts their participation.
+  // Before the first unmask request: fixes who is in the sum, counts their participation and makes
+  // the charge final.
   // `survivors` ascending. kFailedPrecondition: the round is not reserved.
   Status FixSurvivors(RoundId round, std::uint32_t roster,
-                      const std::vector<DeviceNumber>& survivors);
+                      const std::vector<DeviceNumber>& survivors,
+                      const std::vector<LedgerRow>& ledger);
   // The next model, its server state, the round's record and its ledger rows. `round` carries id,
   // sum_hash and ended_unix_ms. kFailedPrecondition: the round is not unmasking, or the model is
   // not the next version.

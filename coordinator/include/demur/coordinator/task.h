@@ -1,15 +1,18 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "demur/base/config.h"
 #include "demur/base/ids.h"
 #include "demur/base/random.h"
 #include "demur/base/result.h"
+#include "demur/dp/calibrate.h"
+#include "demur/dp/ledger.h"
+#include "demur/learning/server_step.h"
 #include "demur/model/plan.h"
 #include "demur/model/tables.h"
 
@@ -40,7 +43,8 @@ struct TaskConfig {
   // [task.training]
   struct Training {
     // [task.training.hyper]: name = number. The algorithm refuses names it does not know.
-    // Ascending by name.
+    // Ascending by name. `optimiser = "sgd"`, "adam" or "adagrad" under [task.training] is another
+    // way to write the number `server_optimiser`.
     std::vector<model::HyperParameter> hyper;
     double normaliser = 0;   // the sum is divided by this; 0: `cohort`
     double clip_norm = 1.0;  // L2 clip of one device's weighted update, model units; > 0
@@ -49,8 +53,9 @@ struct TaskConfig {
     // one row per item. Ascending item numbers.
     std::string slice = "all";
     std::vector<std::uint32_t> rows;
-    // [task.training.weights]: table = public factor > 0 (model::TableSpec::weight); absent: 1.
-    std::vector<std::pair<std::string, double>> weights;
+    double weight = 1.0;          // model::TableSpec::weight of the item table; 1e-6 to 1e6
+    std::uint32_t rows_max = 0;   // rows that one update may touch; 0: every row of the slice
+    std::uint32_t bits_max = 32;  // largest modulus 2^bits that calibration may take; 8 to 32
     friend bool operator==(const Training&, const Training&) = default;
   } training;
 
@@ -85,8 +90,12 @@ struct TaskConfig {
     std::uint32_t share_ms = 30'000;
     std::uint32_t mask_ms = 60'000;
     std::uint32_t unmask_ms = 30'000;
-    // What a device that was not chosen is told to wait before it asks again.
+    // What a device that is turned away (full, restarting) is told to wait, and the pause after an
+    // abandoned round, times how many there were in a row (at most 12).
     std::uint32_t retry_ms = 5'000;
+    // A connection that is lost in a round may come back for so long; then its device has left.
+    // 0: it has left at once.
+    std::uint32_t reconnect_ms = 3'000;
     friend bool operator==(const Timeouts&, const Timeouts&) = default;
   } timeouts;
 
@@ -119,12 +128,20 @@ class PreparedTask {
   const model::Layout& layout() const noexcept { return layout_; }
   // A plan with zero in the fields that change between rounds.
   const model::Plan& plan_template() const noexcept { return template_; }
+  // What calibration found: scale, noise, and the epsilon of the whole task.
+  const dp::Calibration& calibration() const noexcept { return calibration_; }
+  // What the ledger of this task may spend.
+  dp::Ledger::Policy ledger_policy() const;
+  // The server's half of the algorithm; borrowed from this object.
+  const learning::ServerStep& server_step() const noexcept { return *server_step_; }
 
  private:
   PreparedTask() = default;
   TaskConfig config_;
   model::Plan template_;
   model::Layout layout_;
+  dp::Calibration calibration_;
+  std::shared_ptr<const learning::ServerStep> server_step_;
 };
 
 // The plan of one round. `expires_unix_ms`: devices refuse it from then on.
