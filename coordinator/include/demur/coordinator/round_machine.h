@@ -13,6 +13,7 @@
 #include "demur/base/ids.h"
 #include "demur/base/result.h"
 #include "demur/coordinator/round_store.h"
+#include "demur/coordinator/task.h"
 #include "demur/dp/ledger.h"
 #include "demur/secagg/server.h"
 #include "demur/wire/frame.h"
@@ -40,7 +41,8 @@ struct MachineConfig {
   static MachineConfig From(const TaskConfig& task);
 };
 
-// A device that is or was here. The identity key is what secure aggregation knows it by.
+// A device that is or was connected, or that took part once. The identity key is what secure
+// aggregation knows it by.
 struct DeviceEntry {
   secagg::MemberId identity{};
   bool connected = false;
@@ -66,6 +68,7 @@ enum class StopReason : std::uint8_t {
   kBudgetSpent = 3,     // the ledger refuses another round
   kParticipations = 4,  // everybody enrolled is here and too few may take part again
   kAsked = 5,           // event::Stop
+  kInternal = 6,        // ledger and machine disagree: a bug of ours; start again from the store
 };
 std::string_view ToString(StopReason reason) noexcept;
 
@@ -103,6 +106,7 @@ struct Committing {
   secagg::ServerConfig config;
   secagg::ServerState session;
   dp::RoundPermit permit;
+  bool stopping = false;  // Stop came; the round at hand is still finished
 };
 struct Stopped {
   StopReason reason = StopReason::kAsked;
@@ -146,7 +150,7 @@ struct PauseOver {};
 // The answer to effect::Draw.
 struct Drawn {
   RoundId id;
-  std::vector<DeviceNumber> cohort;  // ascending, all of them among the eligible
+  std::vector<DeviceNumber> cohort;  // ascending, out of Draw::eligible
   dp::RoundIntent intent;            // what the plan charges
   secagg::ServerConfig config;       // made from the plan and the identities of the cohort
 };
@@ -162,7 +166,7 @@ struct Failed {
   RoundId id;
   std::string reason;
 };
-// No further round; the open one is abandoned.
+// No further round. An open one is abandoned, unless its sum is already known.
 struct Stop {};
 }  // namespace event
 
@@ -184,6 +188,7 @@ struct PersistSurvivors {
   RoundId id;
   std::uint32_t roster = 0;
   std::vector<DeviceNumber> survivors;
+  std::vector<LedgerRow> ledger;
 };
 struct PersistCommit {
   RoundRow round;
@@ -244,7 +249,6 @@ struct Core {
   MachineConfig config;
   std::map<DeviceNumber, DeviceEntry> devices;
   dp::Ledger ledger;
-  std::uint64_t ledger_rows = 0;  // entries that are durable
   std::uint32_t epoch = 0;
   std::uint32_t last_counter = 0;
   std::uint32_t committed = 0;
