@@ -7,8 +7,6 @@
 #include "demur/base/fault.h"
 #include "demur/base/file.h"
 #include "demur/crypto/aead.h"
-#include "demur/crypto/hash.h"
-#include "demur/crypto/labels.h"
 #include "demur/storage/database.h"
 
 namespace demur::client {
@@ -17,9 +15,8 @@ namespace {
 using crypto::AeadNonce;
 using storage::Statement;
 
-constexpr std::size_t kNumTables = 5;
-constexpr std::array<std::string_view, kNumTables> kTableNames = {"head", "event", "state", "task",
-                                                                  "identity"};
+constexpr std::array<std::string_view, kNumStoreTables> kTableNames = {"head", "event", "state",
+                                                                       "task", "identity"};
 constexpr std::array<std::string_view, 1> kMigrations = {
     "CREATE TABLE head(id INTEGER PRIMARY KEY, nonce BLOB NOT NULL, sealed BLOB NOT NULL);"
     "CREATE TABLE event(id INTEGER PRIMARY KEY, nonce BLOB NOT NULL, sealed BLOB NOT NULL);"
@@ -33,8 +30,8 @@ std::size_t Index(StoreTable table) { return static_cast<std::size_t>(table) - 1
 
 struct Head {
   std::uint64_t generation = 0;
-  std::array<std::uint64_t, kNumTables> rows{};  // of kHead: unused
-  std::array<std::int64_t, kNumTables> next{};   // rowids never used
+  std::array<std::uint64_t, kNumStoreTables> rows{};  // of kHead: unused
+  std::array<std::int64_t, kNumStoreTables> next{};   // rowids never used
   Hash256 digest{};
 
   Bytes Encode() const {
@@ -64,72 +61,6 @@ struct Head {
   }
 };
 
-// Everything that depends on the key of the store.
-class Sealer {
- public:
-  static Result<Sealer> Create(const StoreKey& key) {
-    DEMUR_TRY(const SecretBytes both, crypto::HkdfSha256(key.root.view(), key.store,
-                                                         AsBytes(crypto::label::kStoreKey), 64));
-    Sealer out;
-    std::copy_n(both.view().begin(), 32, out.row_key_.mutable_view().begin());
-    std::copy_n(both.view().begin() + 32, 32, out.set_key_.mutable_view().begin());
-    out.store_ = key.store;
-    return out;
-  }
-
-  Result<Bytes> Seal(StoreTable table, std::int64_t rowid, const AeadNonce& nonce,
-                     ByteView plaintext) const {
-    return crypto::Seal(row_key_, nonce, Aad(table, rowid), plaintext);
-  }
-
-  Result<SecretBytes> Open(StoreTable table, std::int64_t rowid, ByteView nonce,
-                           ByteView sealed) const {
-    AeadNonce fixed{};
-    if (nonce.size() != fixed.size()) return Damaged();
-    std::copy(nonce.begin(), nonce.end(), fixed.begin());
-    auto plain = crypto::Open(row_key_, fixed, Aad(table, rowid), sealed);
-    if (!plain) return Damaged();
-    return plain;
-  }
-
-  // Adds a row to, or takes it out of, the set hash. Rowids make the rows distinct, so exclusive
-  // or of keyed hashes is enough; an attacker sees none of them.
-  Status Toggle(StoreTable table, std::int64_t rowid, ByteView nonce, ByteView sealed,
-                Hash256* digest) const {
-    if (sealed.size() < crypto::kAeadTagLen) return Damaged();
-    ByteWriter row;
-    row.Text("row").U8(static_cast<std::uint8_t>(table)).U64(static_cast<std::uint64_t>(rowid));
-    row.Sized(nonce).Raw(sealed.last(crypto::kAeadTagLen));
-    const Hash256 tag = crypto::HmacSha256(set_key_.view(), row.bytes());
-    for (std::size_t i = 0; i < tag.size(); ++i) (*digest)[i] ^= tag[i];
-    return {};
-  }
-
-  Hash256 CounterTag(std::uint64_t generation) const {
-    return crypto::HmacSha256(set_key_.view(),
-                              ByteWriter().Text("counter").U64(generation).bytes());
-  }
-
-  static Error Damaged() {
-    return Error(ErrorCode::kDataLoss, "device store: a row does not authenticate");
-  }
-
- private:
-  Bytes Aad(StoreTable table, std::int64_t rowid) const {
-    ByteWriter aad;
-    aad.Text(crypto::label::kStoreRow)
-        .U8(static_cast<std::uint8_t>(table))
-        .U64(static_cast<std::uint64_t>(rowid))
-        .U32(kStoreSchema)
-        .Raw(store_);
-    return std::move(aad).bytes();
-  }
-
-  SecretArray<32> row_key_;
-  SecretArray<32> set_key_;
-  std::array<std::byte, 16> store_{};
-};
-
 Result<StoreKey> NewKey(RandomStream& random) {
   StoreKey key;
   DEMUR_RETURN_IF_ERROR(random.Fill(key.root.mutable_view()));
@@ -145,10 +76,10 @@ struct SealedStore::Impl {
   KeyProvider* keys = nullptr;
   std::unique_ptr<RandomStream> random;  // keys and nonces
   std::optional<storage::Database> db;
-  std::optional<Sealer> sealer;
+  std::optional<RowSealer> sealer;
   Head head;
   bool purge_pending = false;
-  mutable std::array<std::array<std::optional<Statement>, kNumTables>, 4> statements;
+  mutable std::array<std::array<std::optional<Statement>, kNumStoreTables>, 4> statements;
 
   enum Query : std::size_t { kSelect = 0, kInsert = 1, kUpdate = 2, kDelete = 3 };
 
@@ -178,7 +109,7 @@ struct SealedStore::Impl {
 
   // Seals and writes one row; adds it to `next`'s digest.
   Status Put(Query query, StoreTable table, std::int64_t rowid, ByteView plaintext,
-             const Sealer& with, Head* next) {
+             const RowSealer& with, Head* next) {
     AeadNonce nonce{};
     DEMUR_RETURN_IF_ERROR(random->Fill(nonce));
     DEMUR_TRY(const Bytes sealed, with.Seal(table, rowid, nonce, plaintext));
@@ -240,7 +171,7 @@ struct SealedStore::Impl {
   Status OpenHead();
   Result<bool> TryKey(const StoreKey& key);
   Result<bool> HasHead();
-  Status CheckCounter(const Sealer* other);
+  Status CheckCounter(const RowSealer* other);
   Status CheckRows() const;
   Status Wipe();
 };
@@ -261,7 +192,7 @@ Result<bool> SealedStore::Impl::HasHead() {
 Status SealedStore::Impl::WriteFirst() {
   DEMUR_TRY(const StoreKey key, NewKey(*random));
   DEMUR_RETURN_IF_ERROR(keys->Stage(key));
-  DEMUR_TRY(sealer, Sealer::Create(key));
+  DEMUR_TRY(sealer, RowSealer::Create(key));
   head = Head{};
   head.generation = 1;
   head.next.fill(1);
@@ -275,10 +206,10 @@ Status SealedStore::Impl::WriteFirst() {
 
 // True: the key opens the head, and head and sealer are set.
 Result<bool> SealedStore::Impl::TryKey(const StoreKey& key) {
-  DEMUR_TRY(Sealer candidate, Sealer::Create(key));
+  DEMUR_TRY(RowSealer candidate, RowSealer::Create(key));
   DEMUR_TRY(Statement * read, Use(kSelect, StoreTable::kHead));
   DEMUR_TRY(const bool found, read->Bind(1, kHeadRow).Step());
-  if (!found) return Sealer::Damaged();
+  if (!found) return Error(ErrorCode::kDataLoss, "device store: the head is gone");
   const auto plain = candidate.Open(StoreTable::kHead, kHeadRow, read->Blob(0), read->Blob(1));
   read->Reset();
   if (!plain) return false;
@@ -288,7 +219,7 @@ Result<bool> SealedStore::Impl::TryKey(const StoreKey& key) {
 }
 
 // The file may be one commit ahead of the counter (a crash between the two), never behind it.
-Status SealedStore::Impl::CheckCounter(const Sealer* other) {
+Status SealedStore::Impl::CheckCounter(const RowSealer* other) {
   std::uint64_t counter = 0;
   const auto record = keys->LoadCounter();
   if (!record && record.error().code() != ErrorCode::kNotFound) return record.error();
@@ -318,7 +249,7 @@ Status SealedStore::Impl::CheckCounter(const Sealer* other) {
 // Every row that should be there is there, in its latest version, and no other.
 Status SealedStore::Impl::CheckRows() const {
   Hash256 digest{};
-  for (std::size_t i = 1; i < kNumTables; ++i) {
+  for (std::size_t i = 1; i < kNumStoreTables; ++i) {
     const auto table = static_cast<StoreTable>(i + 1);
     DEMUR_TRY(Statement all, const_cast<storage::Database&>(*db).Prepare(
                                  "SELECT id, nonce, sealed FROM " + std::string(kTableNames[i])));
@@ -371,9 +302,9 @@ Status SealedStore::Impl::OpenHead() {
     DEMUR_TRY(const bool opened, TryKey(*staged));
     if (opened) {
       // The transaction of a purge, or of the first open, is through; its tail is not.
-      std::optional<Sealer> old;
+      std::optional<RowSealer> old;
       if (current) {
-        DEMUR_TRY(old, Sealer::Create(*current));
+        DEMUR_TRY(old, RowSealer::Create(*current));
       }
       DEMUR_RETURN_IF_ERROR(CheckCounter(old ? &*old : nullptr));
       DEMUR_RETURN_IF_ERROR(CheckRows());
@@ -456,7 +387,7 @@ Result<std::vector<std::int64_t>> SealedStore::Commit(Batch batch) {
 
 Status SealedStore::Purge(Batch keep) {
   DEMUR_TRY(const StoreKey key, NewKey(*impl_->random));
-  DEMUR_TRY(Sealer fresh, Sealer::Create(key));
+  DEMUR_TRY(RowSealer fresh, RowSealer::Create(key));
   DEMUR_RETURN_IF_ERROR(impl_->keys->Stage(key));
   FaultPoint("purge.staged");
   Head next;
@@ -464,7 +395,7 @@ Status SealedStore::Purge(Batch keep) {
   next.next.fill(1);
   {
     DEMUR_TRY(auto transaction, impl_->db->Begin());
-    for (std::size_t i = 1; i < kNumTables; ++i) {
+    for (std::size_t i = 1; i < kNumStoreTables; ++i) {
       DEMUR_RETURN_IF_ERROR(impl_->db->Execute("DELETE FROM " + std::string(kTableNames[i])));
     }
     for (const Batch::Change& change : keep.changes_) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,6 +13,7 @@
 #include "demur/base/result.h"
 #include "demur/base/secret.h"
 #include "demur/client/key_provider.h"
+#include "demur/client/row_sealer.h"
 
 // Sealed rows on SQLite: what lies on the disk is {rowid, nonce, ciphertext} and nothing else, so a
 // copy of the file shows how many rows each table has, their lengths and the order of insertion,
@@ -28,16 +28,6 @@
 //
 // Not thread-safe. While a store is open nobody else can open it (exclusive lock).
 namespace demur::client {
-
-enum class StoreTable : std::uint8_t {  // never renumber: sealed into every row
-  kHead = 1,
-  kEvent = 2,
-  kState = 3,
-  kTask = 4,
-  kIdentity = 5,
-};
-
-inline constexpr std::uint32_t kStoreSchema = 1;  // layout of the plaintexts; sealed into every row
 
 class SealedStore {
  public:
