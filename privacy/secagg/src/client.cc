@@ -97,10 +97,9 @@ ClientTransition Advance(state::Shared&& s, Received&& m, const ClientConfig& co
   if (auto failure = ReadInbox(config, s.place, m.body, &shared, &shares)) return Abort(*failure);
   for (Neighbour& neighbour : s.place.neighbours) neighbour.open_key = SecretArray<32>();
   s.log.exchanges.push_back({m.type, m.body_hash, FrameType::kMasked, nullptr});
-  return Stay(
-      state::Ready{std::move(s.log), std::move(s.place), std::move(s.self_seed), std::move(s.mask),
-                   std::move(shared), std::move(shares)},
-      effect::NeedInput{});
+  return Stay(state::Ready{std::move(s.log), std::move(s.place), std::move(s.self_seed),
+                           std::move(s.mask), std::move(shared), std::move(shares)},
+              effect::NeedInput{});
 }
 
 ClientTransition Advance(state::Ready&&, Received&&, const ClientConfig&) {
@@ -114,8 +113,7 @@ ClientTransition Advance(state::Masked&& s, Received&& m, const ClientConfig& co
   Frame frame;
   if (auto failure = MakeUnmask(config, s, survivors, &frame)) return Abort(*failure);
   s.log.exchanges.push_back({m.type, m.body_hash, FrameType::kUnmask, frame});
-  const effect::PersistSurvivors persist{s.place.facts.session,
-                                         crypto::Sha256(survivors.bytes())};
+  const effect::PersistSurvivors persist{s.place.facts.session, crypto::Sha256(survivors.bytes())};
   ClientTransition out{state::Unmasked{std::move(s.log), std::move(s.place)}, {}, false};
   out.effects.emplace_back(persist);
   out.effects.emplace_back(effect::Send{FrameType::kUnmask, std::move(frame)});
@@ -151,7 +149,8 @@ ClientTransition OnMessage(State&& s, event::Message&& e, const ClientConfig& co
   return Advance(std::forward<State>(s), std::move(received), config);
 }
 
-// --- One overload per cell ------------------------------------------------------------------------
+// --- One overload per cell
+// ------------------------------------------------------------------------
 
 ClientTransition On(state::Idle&&, event::Start&& e, const ClientConfig& config) {
   Advertisement made;
@@ -226,10 +225,10 @@ ClientTransition On(state::Ready&& s, event::Input&& e, const ClientConfig& conf
   }
   s.log.exchanges.back().reply = frame;
   const effect::PersistMasked persist{s.place.facts.session, body_hash};
-  ClientTransition out{state::Masked{std::move(s.log), std::move(s.place), std::move(s.shared),
-                                     std::move(s.shares)},
-                       {},
-                       false};
+  ClientTransition out{
+      state::Masked{std::move(s.log), std::move(s.place), std::move(s.shared), std::move(s.shares)},
+      {},
+      false};
   out.effects.emplace_back(persist);
   out.effects.emplace_back(effect::Send{FrameType::kMasked, std::move(frame)});
   return out;

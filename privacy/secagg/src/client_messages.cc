@@ -171,14 +171,11 @@ Failure SealItem(const SessionFacts& facts, std::uint32_t dealer, std::uint32_t 
   out->index = holder;
   if (!coins.Fill(out->nonce)) return ClientAbort::kInternal;
   const SecretBytes plain = SharePlaintext(dealer, holder, mask, self);
-  const auto sealed =
-      crypto::Seal(key, out->nonce, ShareAad(facts, dealer, holder), plain.view());
+  const auto sealed = crypto::Seal(key, out->nonce, ShareAad(facts, dealer, holder), plain.view());
   if (!sealed || sealed->size() != out->sealed.size()) return ClientAbort::kInternal;
   std::copy(sealed->begin(), sealed->end(), out->sealed.begin());
-  out->mask_share_hash =
-      HashShare(facts, dealer, holder, wire::ShareKind::kMask, mask.view());
-  out->self_share_hash =
-      HashShare(facts, dealer, holder, wire::ShareKind::kSelf, self.view());
+  out->mask_share_hash = HashShare(facts, dealer, holder, wire::ShareKind::kMask, mask.view());
+  out->self_share_hash = HashShare(facts, dealer, holder, wire::ShareKind::kSelf, self.view());
   return std::nullopt;
 }
 
@@ -192,8 +189,8 @@ Failure MakeAdvertise(const ClientConfig& config, const ClientSecrets& secrets,
   if (!channel || !mask) return ClientAbort::kInternal;
   out->channel = std::move(*channel);
   out->mask = std::move(*mask);
-  Bytes body = wire::Encode(
-      OwnAdvertise(config, secrets, out->channel.public_key, out->mask.public_key));
+  Bytes body =
+      wire::Encode(OwnAdvertise(config, secrets, out->channel.public_key, out->mask.public_key));
   return Sign(config, FrameType::kAdvertise, announce, kNoIndex, std::move(body), &out->frame);
 }
 

@@ -18,8 +18,7 @@ struct Advertisement {
   crypto::X25519KeyPair mask;
   Frame frame;
 };
-Failure MakeAdvertise(const ClientConfig& config, const ClientSecrets& secrets,
-                      Advertisement* out);
+Failure MakeAdvertise(const ClientConfig& config, const ClientSecrets& secrets, Advertisement* out);
 
 // M2: checks every word of the roster against what this device can compute itself.
 Failure ReadRoster(const ClientConfig& config, const state::Advertised& state, ByteView body,

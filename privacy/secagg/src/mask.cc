@@ -12,8 +12,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "mask words are read in place");
 constexpr std::size_t kChunkWords = 2048;  // 8 KiB: stays in the first-level cache
-constexpr std::size_t kBlocksPerChunk =
-    kChunkWords * sizeof(std::uint32_t) / crypto::kCtrBlockLen;
+constexpr std::size_t kBlocksPerChunk = kChunkWords * sizeof(std::uint32_t) / crypto::kCtrBlockLen;
 
 }  // namespace
 
@@ -26,8 +25,8 @@ Status ApplyMask(const SecretArray<32>& key, MaskSign sign, std::span<std::uint3
   for (std::size_t first = 0, block = 0; first < values.size() && status.has_value();
        first += kChunkWords, block += kBlocksPerChunk) {
     const auto chunk = values.subspan(first, std::min(kChunkWords, values.size() - first));
-    status = stream.Keystream(
-        block, std::as_writable_bytes(std::span(words)).first(chunk.size_bytes()));
+    status =
+        stream.Keystream(block, std::as_writable_bytes(std::span(words)).first(chunk.size_bytes()));
     for (std::size_t i = 0; i < chunk.size(); ++i) chunk[i] += (words[i] ^ flip) + carry;
   }
   Wipe(std::as_writable_bytes(std::span(words)));

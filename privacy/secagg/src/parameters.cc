@@ -155,7 +155,8 @@ std::optional<SparseParameters> FindSparseParameters(std::uint32_t n, const Assu
   Scaled survive_bound = Scaled::PowerOfTwo(-static_cast<int>(assume.eta));
   survive_bound /= static_cast<double>(n);
   for (std::uint32_t k = 2; k < n - 1; k += 2) {
-    // A ring falls apart only at two disjoint runs of k / 2 bad members: a union over pairs of gaps.
+    // A ring falls apart only at two disjoint runs of k / 2 bad members: a union over pairs of
+    // gaps.
     Scaled cut = FallingRatio(corrupt + dropped, n, k);
     cut *= static_cast<double>(n);
     cut *= static_cast<double>(n - k - 1);
@@ -178,8 +179,8 @@ Result<Parameters> ComputeParameters(std::uint32_t n, const model::SecAggPlan& p
   }
   Parameters out;
   out.survivors_min = plan.SurvivorsMin(n);
-  const auto sparse = FindSparseParameters(
-      n, {plan.corrupt_permille, plan.dropout_permille, plan.sigma, plan.eta});
+  const auto sparse =
+      FindSparseParameters(n, {plan.corrupt_permille, plan.dropout_permille, plan.sigma, plan.eta});
   if (sparse) {
     out.neighbours = sparse->neighbours;
     out.threshold = sparse->threshold;

@@ -27,8 +27,7 @@ Hash256 SubtreeRoot(std::span<const Hash256> leaves) {
 
 }  // namespace
 
-Bytes SigningInput(wire::FrameType type, const Hash256& scope, std::uint32_t index,
-                   ByteView body) {
+Bytes SigningInput(wire::FrameType type, const Hash256& scope, std::uint32_t index, ByteView body) {
   ByteWriter input;
   input.Text(label::kSecAggSignature).U16(static_cast<std::uint16_t>(type)).Raw(scope);
   input.U32(index).Raw(crypto::Sha256(body));
@@ -48,9 +47,9 @@ bool VerifyMessage(const crypto::PublicKey& key, wire::FrameType type, const Has
 
 Status CheckProfile(const model::SecAggPlan& plan) {
   if (plan.profile == model::SecAggProfile::kSemiHonest) return {};
-  return Error(ErrorCode::kUnimplemented,
-               "secagg: profile " + std::string(model::ToString(plan.profile)) +
-                   " is not in this version");
+  return Error(
+      ErrorCode::kUnimplemented,
+      "secagg: profile " + std::string(model::ToString(plan.profile)) + " is not in this version");
 }
 
 Result<Announcement> OpenAnnouncement(ByteView frame, const crypto::PublicKey& server_key,
@@ -74,8 +73,12 @@ Result<Announcement> OpenAnnouncement(ByteView frame, const crypto::PublicKey& s
 
 SessionFacts MakeSession(const Announcement& announcement, const Hash256& server_nonce,
                          const Hash256& root, std::uint32_t n) {
-  SessionFacts facts{announcement.announce_hash, announcement.params_hash,
-                     announcement.plan.model_hash, root, {}, n};
+  SessionFacts facts{announcement.announce_hash,
+                     announcement.params_hash,
+                     announcement.plan.model_hash,
+                     root,
+                     {},
+                     n};
   ByteWriter input;
   input.Text(label::kSecAggSession).Raw(facts.announce_hash).Raw(server_nonce).Raw(root).U32(n);
   facts.session = crypto::Sha256(input.bytes());

@@ -51,8 +51,8 @@ Result<std::vector<SecretShare>> SplitSecret(const SecretArray<32>& secret, std:
   Status status;
   for (std::size_t limb = 0; limb < kSecretLimbs && status.has_value(); ++limb) {
     status = DrawCoefficients(coins, std::span(coefficients).subspan(1));
-    coefficients[0] = LoadBig(
-        secret.view().subspan(limb * kLimbLen, LimbEnd(limb) - limb * kLimbLen));
+    coefficients[0] =
+        LoadBig(secret.view().subspan(limb * kLimbLen, LimbEnd(limb) - limb * kLimbLen));
     for (std::size_t i = 0; i < xs.size(); ++i) {
       DEMUR_CHECK(xs[i] != 0, "0 is where the secret lies");
       StoreBig(Evaluate<ShareField>(coefficients, xs[i]),
@@ -76,8 +76,8 @@ Result<SecretArray<32>> OpenSecret(std::span<const HeldShare> shares) {
     for (std::size_t limb = 0; limb < kSecretLimbs; ++limb) {
       const std::uint64_t y = LoadBig(shares[i].share->view().subspan(limb * 8, 8));
       sound = sound && y < ShareField::kPrime;
-      limbs[limb] = ShareField::Add(
-          limbs[limb], ShareField::Mul(weights[i], y & ShareField::kPrime));
+      limbs[limb] =
+          ShareField::Add(limbs[limb], ShareField::Mul(weights[i], y & ShareField::kPrime));
     }
   }
   SecretArray<32> secret;

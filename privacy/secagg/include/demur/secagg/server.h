@@ -147,7 +147,7 @@ struct DealtHashes {
   std::vector<wire::ShareHash> mask;
   std::vector<wire::ShareHash> self;
 };
-struct OpenShares {  // shares of one member's seed, from its neighbours
+struct OpenedShares {  // shares of one member's seed, from its neighbours
   std::vector<std::uint32_t> holders;
   std::vector<SecretShare> shares;
 };
@@ -180,7 +180,7 @@ struct Unmasking {  // U3 is frozen and durable, M6 is out
   MemberSet survivors;
   std::vector<std::uint32_t> sum;
   std::shared_ptr<const Bytes> confirm_frame;
-  std::vector<OpenShares> opened;  // by dealer
+  std::vector<OpenedShares> opened;  // by dealer
 };
 struct Summed {  // the sum is with the shell, which commits or not
   Core core;
@@ -266,14 +266,17 @@ struct ServerTransition {
   bool refused = false;               // the event has no place here; `next` is the old state
 };
 
-// Announces to the whole cohort. A session cannot be made without the ledger's permit for it, and
-// gives the permit back with SumReady or Abandoned.
+// Announces to the whole cohort. A session cannot be made without the ledger's permit for this
+// task, round and attempt (checked), and gives it back with SumReady or Abandoned.
 ServerTransition StartServer(const ServerConfig& config, dp::RoundPermit permit);
 
 ServerTransition Step(ServerState state, ServerEvent event, const ServerConfig& config);
 
 // "masking"; for logs.
 std::string_view NameOf(const ServerState& state) noexcept;
+// The permit while the session holds it, for Ledger::MarkOpened with PersistSurvivors; null after
+// it was given back. Borrowed from `state`.
+const dp::RoundPermit* PermitOf(const ServerState& state) noexcept;
 // Members that the current phase still waits for.
 std::uint32_t PendingMembers(const ServerState& state) noexcept;
 
