@@ -103,7 +103,7 @@ class DpConversion {
 // The other direction for a fixed epsilon >= 0: least delta over the orders, rounded up.
 double DeltaAt(const RdpCurve& total, double epsilon);
 
-// Never printed without unit, adjacency, delta, mechanism and participation: Describe() says all.
+// Never to be printed without unit, adjacency, delta, mechanism and participation.
 struct EpsilonReport {
   double upper = 0;  // proved: the identity's loss is at most this
   double lower = 0;  // proved: an explicit distinguisher gets this much
@@ -125,6 +125,11 @@ struct EpsilonReport {
 // kInternal: lower > upper, which would be a bug of ours.
 Result<EpsilonReport> EpsilonOf(const SkellamCharge& charge, std::uint32_t participations,
                                 const TaskBudget& budget);
+
+// The same for a composed curve: `total` is what the identity may have lost, `charge` one release
+// that was made `participations` times (the lower bound looks at these alone).
+Result<EpsilonReport> ReportOf(const RdpCurve& total, const SkellamCharge& charge,
+                               std::uint32_t participations, const TaskBudget& budget);
 
 // Greatest epsilon that the distinguisher proves at `delta` for `participations` releases: it adds
 // one coordinate over the rounds, which gives Skellam(k mu), shifted by k D or not,
