@@ -13,7 +13,6 @@ namespace {
 
 __extension__ using Uint128 = unsigned __int128;
 
-constexpr std::uint64_t kCurveMax = std::uint64_t{1} << 62;
 constexpr double kStrongEpsilonMax = 10;
 
 constexpr std::array<std::uint32_t, kNumOrders> MakeOrders() {
@@ -56,7 +55,8 @@ Status RdpCurve::Add(const RdpCurve& other, std::uint64_t count) {
   RdpCurve sum;
   for (std::size_t i = 0; i < kNumOrders; ++i) {
     const Uint128 value = Uint128{units[i]} + Uint128{other.units[i]} * count;
-    if (value > kCurveMax) return Error(ErrorCode::kResourceExhausted, "privacy curve overflows");
+    if (value > kCurveUnitsMax)
+      return Error(ErrorCode::kResourceExhausted, "privacy curve overflows");
     sum.units[i] = static_cast<std::uint64_t>(value);
   }
   *this = sum;
@@ -98,7 +98,7 @@ Result<RdpCurve> CurveOf(const SkellamCharge& charge) {
         UnitsUp(Uint128{2 * a - 1} * charge.l2_sq + Uint128{6} * charge.l1, 4 * mu * mu);
     const Uint128 third = UnitsUp(Uint128{3} * charge.l1, 2 * mu);
     const Uint128 total = gaussian + std::min(second, third);
-    if (total > kCurveMax) return Bad("the round has practically no privacy");
+    if (total > kCurveUnitsMax) return Bad("the round has practically no privacy");
     curve.units[i] = static_cast<std::uint64_t>(total);
   }
   return curve;

@@ -172,6 +172,7 @@ Result<DeviceTaskAccount> DeviceTaskAccount::Parse(ByteView bytes) {
   }
   for (std::uint64_t& value : account.spent.units) {
     DEMUR_TRY(value, reader.U64());
+    if (value > kCurveUnitsMax) return Error(ErrorCode::kDataLoss, "device account: curve");
   }
   DEMUR_RETURN_IF_ERROR(reader.Finish());
   return account;

@@ -49,6 +49,7 @@ Status ReadCharge(ByteReader* reader, LedgerEntry* entry) {
   if (orders != kNumOrders) return Broken("ledger entry: number of orders");
   for (std::uint64_t& value : entry->curve.units) {
     DEMUR_TRY(value, reader->U64());
+    if (value > kCurveUnitsMax) return Broken("ledger entry: curve");
   }
   return {};
 }

@@ -61,7 +61,8 @@ Wide MulDiv(const Wide& a, std::uint64_t factor, std::uint64_t divisor) {
 
 int BitWidth(const Wide& a) {
   for (std::size_t i = kLimbs; i-- > 0;) {
-    if (a.limb[i] != 0) return static_cast<int>(64 * i) + std::bit_width(a.limb[i]);
+    if (a.limb[i] != 0)
+      return static_cast<int>(64 * i + static_cast<std::size_t>(std::bit_width(a.limb[i])));
   }
   return 0;
 }

@@ -24,6 +24,8 @@ std::span<const std::uint32_t, kNumOrders> Orders() noexcept;
 // RDP and epsilon are held in units of 2^-40.
 inline constexpr int kEpsilonFractionBits = 40;
 inline constexpr double kEpsilonUnit = 0x1p-40;
+// A curve's values stay at or below this, so that conversions cannot overflow.
+inline constexpr std::uint64_t kCurveUnitsMax = std::uint64_t{1} << 62;
 
 // RDP at Orders(), in units of 2^-40, rounded up. All zero: nothing was released.
 struct RdpCurve {
