@@ -182,25 +182,32 @@ Status Encoder::ReadBlocks(RandomBlocks& rounding, std::uint32_t try_number) {
 
 // Rounds scaled_ by words_ and says whether the integers keep the plan's bounds. |scaled| is at
 // most 2^31 - 2^15 in norm and rounding moves each of at most 2^26 coordinates by less than 1, so
-// a value fits 32 bits and the sum of squares stays below (2^31)^2 = 2^62.
+// a value fits 32 bits and the sum of squares stays below (2^31)^2 = 2^62. Two plain loops, so that
+// the compiler can use vector instructions.
 bool Encoder::RoundAndCheck(std::span<std::int32_t> out) const {
-  std::uint64_t l2_sq = 0;
-  std::uint64_t l1 = 0;
   const double* const scaled = scaled_.data();
   const std::uint32_t* const words = words_.data();
   std::int32_t* const to = out.data();
   const std::size_t count = out.size();
   for (std::size_t i = 0; i < count; ++i) {
-    const auto cut = static_cast<std::int32_t>(scaled[i]);  // towards zero
-    const std::int32_t down = cut - (scaled[i] < static_cast<double>(cut) ? 1 : 0);
-    // Fraction in units of 2^-32: below 2^32, so it fits 33 signed bits.
-    const double fraction = (scaled[i] - static_cast<double>(down)) * 0x1p32;
-    const std::int32_t value =
-        down + (static_cast<std::int64_t>(words[i]) < static_cast<std::int64_t>(fraction) ? 1 : 0);
-    to[i] = value;
-    const std::int64_t wide = value;
-    l2_sq += static_cast<std::uint64_t>(wide * wide);
-    l1 += static_cast<std::uint64_t>(wide < 0 ? -wide : wide);
+    // Everything below is exact in doubles, and stays in doubles because vector comparisons want
+    // operands and results of one width.
+    const double cut = static_cast<double>(static_cast<std::int32_t>(scaled[i]));  // towards zero
+    const double down = cut - (scaled[i] < cut ? 1.0 : 0.0);
+    // Up when the word, an integer in [0, 2^32), lies below the fraction in units of 2^-32. The
+    // word goes through a signed integer, for which there is a vector instruction.
+    const double fraction = (scaled[i] - down) * 0x1p32;
+    const double word =
+        static_cast<double>(static_cast<std::int32_t>(words[i] ^ 0x80000000U)) + 0x1p31;
+    to[i] = static_cast<std::int32_t>(down + (word < fraction ? 1.0 : 0.0));
+  }
+  std::uint64_t l2_sq = 0;
+  std::uint64_t l1 = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t sign = to[i] < 0 ? ~0U : 0U;
+    const std::uint32_t magnitude = (static_cast<std::uint32_t>(to[i]) ^ sign) - sign;
+    l2_sq += std::uint64_t{magnitude} * std::uint64_t{magnitude};
+    l1 += magnitude;
   }
   return l2_sq <= plan_.l2_sq_max && l1 <= plan_.l1_max;
 }
