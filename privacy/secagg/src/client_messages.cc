@@ -239,10 +239,11 @@ Failure MakeShares(const ClientConfig& config, const state::Advertised& state, P
   message.session = facts.session;
   message.items.resize(place->neighbours.size());
   const KeyedMember self{place->index, state.channel.public_key};
+  auto own_key = crypto::X25519Agreement::Create(state.channel.private_key);
+  if (!own_key) return ClientAbort::kInternal;
   for (std::size_t i = 0; i < place->neighbours.size(); ++i) {
     Neighbour& neighbour = place->neighbours[i];
-    auto keys = DeriveChannel(facts, state.channel.private_key, self,
-                              {neighbour.index, neighbour.channel_key});
+    auto keys = DeriveChannel(facts, *own_key, self, {neighbour.index, neighbour.channel_key});
     if (!keys) return ClientAbort::kRoster;  // a key of low order
     neighbour.open_key = std::move(keys->from_peer);
     if (auto failure = SealItem(facts, place->index, neighbour.index, keys->to_peer,
@@ -282,12 +283,14 @@ Failure MakeMasked(const ClientConfig& config, const state::Ready& state,
   const SecretArray<32> own_key = SelfMaskKey(place.facts, state.self_seed, place.index);
   if (!ApplyMask(own_key, MaskSign::kAdd, values)) return ClientAbort::kInternal;
   const KeyedMember self{place.index, state.mask.public_key};
+  auto mask_key = crypto::X25519Agreement::Create(state.mask.private_key);
+  if (!mask_key) return ClientAbort::kInternal;
   // Every neighbour in U2, whether or not its shares reached us: the coordinator must not be able
   // to thin a member's masks by losing messages.
   for (const Neighbour& neighbour : place.neighbours) {
     if (!state.shared.Contains(neighbour.index)) continue;
-    const auto key = PairMaskKey(place.facts, state.mask.private_key, self,
-                                 {neighbour.index, neighbour.mask_key});
+    const auto key =
+        PairMaskKey(place.facts, *mask_key, self, {neighbour.index, neighbour.mask_key});
     if (!key) return ClientAbort::kRoster;
     const MaskSign sign = neighbour.index > place.index ? MaskSign::kAdd : MaskSign::kSubtract;
     if (!ApplyMask(*key, sign, values)) return ClientAbort::kInternal;
