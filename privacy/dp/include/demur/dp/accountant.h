@@ -24,6 +24,8 @@ std::span<const std::uint32_t, kNumOrders> Orders() noexcept;
 // RDP and epsilon are held in units of 2^-40.
 inline constexpr int kEpsilonFractionBits = 40;
 inline constexpr double kEpsilonUnit = 0x1p-40;
+// A curve's values stay at or below this, so that conversions cannot overflow.
+inline constexpr std::uint64_t kCurveUnitsMax = std::uint64_t{1} << 62;
 
 // RDP at Orders(), in units of 2^-40, rounded up. All zero: nothing was released.
 struct RdpCurve {
@@ -103,7 +105,7 @@ class DpConversion {
 // The other direction for a fixed epsilon >= 0: least delta over the orders, rounded up.
 double DeltaAt(const RdpCurve& total, double epsilon);
 
-// Never printed without unit, adjacency, delta, mechanism and participation: Describe() says all.
+// Never to be printed without unit, adjacency, delta, mechanism and participation.
 struct EpsilonReport {
   double upper = 0;  // proved: the identity's loss is at most this
   double lower = 0;  // proved: an explicit distinguisher gets this much
@@ -125,6 +127,11 @@ struct EpsilonReport {
 // kInternal: lower > upper, which would be a bug of ours.
 Result<EpsilonReport> EpsilonOf(const SkellamCharge& charge, std::uint32_t participations,
                                 const TaskBudget& budget);
+
+// The same for a composed curve: `total` is what the identity may have lost, `charge` one release
+// that was made `participations` times (the lower bound looks at these alone).
+Result<EpsilonReport> ReportOf(const RdpCurve& total, const SkellamCharge& charge,
+                               std::uint32_t participations, const TaskBudget& budget);
 
 // Greatest epsilon that the distinguisher proves at `delta` for `participations` releases: it adds
 // one coordinate over the rounds, which gives Skellam(k mu), shifted by k D or not,

@@ -31,11 +31,11 @@ struct CalibrationRequest {
 
 struct Calibration {
   model::EncodingPlan encoding;
-  double l2_inflation = 0;       // l2 bound after rounding / (scale * C) - 1; at most 0.05
-  std::uint32_t honest = 0;      // survivors the noise is sized for; 0 without noise
-  double noise_multiplier = 0;   // z: honest noise standard deviation / (scale * C)
-  double mean_noise_stddev = 0;  // of one coordinate of the honest sum, weighted model units
-  EpsilonReport epsilon;         // zeros without noise
+  double l2_inflation = 0;      // l2 bound after rounding / (scale * C) - 1; at most 0.05
+  std::uint32_t honest = 0;     // survivors the noise is sized for; 0 without noise
+  double noise_multiplier = 0;  // z: honest noise standard deviation / (scale * C)
+  double sum_noise_stddev = 0;  // of one coordinate of the honest sum, weighted model units
+  EpsilonReport epsilon;        // zeros without noise
 };
 
 // The largest scale whose noise fits the table (standard deviation 1,000, or 4,000 where rounding

@@ -12,6 +12,10 @@
 // from several threads.
 namespace demur::dp {
 
+// clip_norm * scale is at most this: then a rounded value fits 32 bits, and the squares of a whole
+// update fit 64, whatever the rounding does to 2^26 coordinates.
+inline constexpr double kMaxScaledNorm = 0x1p31 - 0x1p15;
+
 // floor(sqrt(l2_sq_max)): no coordinate of a checked update is larger in magnitude.
 std::uint64_t LargestCoordinate(const model::EncodingPlan& encoding);
 

@@ -171,7 +171,13 @@ class Ledger {
     Hash256 manifest{};
     std::optional<SkellamCharge> charge;
     RdpCurve curve;
+    bool committed = false;
     bool permit_out = false;
+
+    friend bool operator==(const Session& a, const Session& b) {
+      return a.phase == b.phase && a.manifest == b.manifest && a.charge == b.charge &&
+             a.curve == b.curve && a.committed == b.committed;
+    }
   };
   // What one round costs a participant: its sessions added up.
   struct RoundTotal {
@@ -188,6 +194,7 @@ class Ledger {
   void Take(const LedgerEntry& entry);
   void Charge(const LedgerEntry& entry);
   void Uncharge(const RoundKey& key);
+  bool Mine(const RoundPermit& permit) const;
   Result<LedgerEntry> Move(EntryKind kind, const RoundKey& key);
   static Result<RdpCurve> SumOfLargest(const std::map<RdpCurve, std::uint64_t>& counts,
                                        std::uint64_t how_many);
