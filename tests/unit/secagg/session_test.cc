@@ -40,7 +40,7 @@ TEST(Session, EverybodyStaysForEverySize) {
 
 TEST(Session, RandomDeparturesAtEveryPhaseLeaveTheSumExact) {
   for (const std::uint32_t n : {20U, 33U, 60U, 120U}) {
-    for (std::uint64_t trial = 0; trial < 4; ++trial) {
+    for (std::uint64_t trial = 0; trial < (n > 50 ? 1 : 4); ++trial) {
       SCOPED_TRACE(::testing::Message() << n << " devices, trial " << trial);
       SessionOptions options = Options(n, 100 * n + trial);
       options.devices = n + n / 10;  // some leave before the roster
@@ -109,7 +109,7 @@ TEST(Session, BelowTheMinimumNothingIsOpened) {
       {FrameType::kUnmask, ServerAbort::kTooFewShares, true},
   };
   for (const TooMany& c : cases) {
-    for (const std::uint32_t n : {20U, 60U, 120U}) {
+    for (const std::uint32_t n : {20U, 33U}) {
       SCOPED_TRACE(::testing::Message() << wire::ToString(c.phase) << " " << n);
       SecAggSession session(Options(n, 11));
       const auto leave = c.phase == FrameType::kUnmask ? n - 3 : n * 2 / 5;
