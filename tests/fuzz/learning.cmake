@@ -1,0 +1,1 @@
+demur_fuzz_target(NAME server_state PARTS common/learning)
