@@ -78,32 +78,22 @@ class DistinctKeys {
 };
 
 // Reads the neighbours' M1s. The roster is sorted by identity key, so theirs have to ascend around
-// ours. `leaves`: of all read, ours included, in roster order.
+// ours. That the root holds all of them is proved in the malicious profile only.
 Failure ReadNeighbours(const ClientConfig& config, const wire::Roster& roster,
-                       const wire::Advertise& own, Place* place, std::vector<Hash256>* leaves) {
+                       const wire::Advertise& own, Place* place) {
   DistinctKeys keys;
   if (!keys.Take(own)) return ClientAbort::kRoster;
-  const auto take_own = [&] { leaves->push_back(RosterLeaf(own)); };
-  crypto::PublicKey last{};
-  bool own_taken = false;
+  std::optional<crypto::PublicKey> last;
   for (const wire::RosterNeighbour& entry : roster.neighbours) {
-    if (!own_taken && entry.index > place->index) {
-      if (!leaves->empty() && !(last < own.identity_key)) return ClientAbort::kRoster;
-      take_own();
-      last = own.identity_key;
-      own_taken = true;
-    }
     wire::Advertise member;
     if (auto failure = ReadMember(config, entry.advertise, &member)) return failure;
-    if (!keys.Take(member)) return ClientAbort::kRoster;
-    if (!leaves->empty() && !(last < member.identity_key)) return ClientAbort::kRoster;
+    const bool above = entry.index > place->index;
+    if (!keys.Take(member) || (last && !(*last < member.identity_key)) ||
+        above != (own.identity_key < member.identity_key)) {
+      return ClientAbort::kRoster;
+    }
     last = member.identity_key;
-    leaves->push_back(RosterLeaf(member));
     place->neighbours.push_back({entry.index, member.channel_key, member.mask_key, {}});
-  }
-  if (!own_taken) {
-    if (!leaves->empty() && !(last < own.identity_key)) return ClientAbort::kRoster;
-    take_own();
   }
   return std::nullopt;
 }
@@ -209,18 +199,14 @@ Failure ReadRoster(const ClientConfig& config, const state::Advertised& state, B
   place->parameters = *parameters;
   place->index = roster->my_index;
   place->facts = MakeSession(announcement, roster->server_nonce, roster->root, roster->size);
-  const auto graph = Graph::Create(roster->size, *parameters, GraphSeed(place->facts));
+  const auto graph = Graph::Create(roster->size, parameters->neighbours, GraphSeed(place->facts));
   if (!graph) return ClientAbort::kInternal;
   if (!SameIndices(roster->neighbours, graph->Neighbours(place->index))) {
     return ClientAbort::kGraph;
   }
   const wire::Advertise own =
       OwnAdvertise(config, state.secrets, state.channel.public_key, state.mask.public_key);
-  std::vector<Hash256> leaves;
-  if (auto failure = ReadNeighbours(config, *roster, own, place, &leaves)) return failure;
-  // With a complete graph every leaf is at hand; else the root is proved in the malicious profile.
-  if (parameters->complete && MerkleRoot(leaves) != roster->root) return ClientAbort::kRoster;
-  return std::nullopt;
+  return ReadNeighbours(config, *roster, own, place);
 }
 
 Failure MakeShares(const ClientConfig& config, const state::Advertised& state, Place* place,
@@ -239,10 +225,11 @@ Failure MakeShares(const ClientConfig& config, const state::Advertised& state, P
   message.session = facts.session;
   message.items.resize(place->neighbours.size());
   const KeyedMember self{place->index, state.channel.public_key};
+  auto own_key = crypto::X25519Agreement::Create(state.channel.private_key);
+  if (!own_key) return ClientAbort::kInternal;
   for (std::size_t i = 0; i < place->neighbours.size(); ++i) {
     Neighbour& neighbour = place->neighbours[i];
-    auto keys = DeriveChannel(facts, state.channel.private_key, self,
-                              {neighbour.index, neighbour.channel_key});
+    auto keys = DeriveChannel(facts, *own_key, self, {neighbour.index, neighbour.channel_key});
     if (!keys) return ClientAbort::kRoster;  // a key of low order
     neighbour.open_key = std::move(keys->from_peer);
     if (auto failure = SealItem(facts, place->index, neighbour.index, keys->to_peer,
@@ -282,12 +269,14 @@ Failure MakeMasked(const ClientConfig& config, const state::Ready& state,
   const SecretArray<32> own_key = SelfMaskKey(place.facts, state.self_seed, place.index);
   if (!ApplyMask(own_key, MaskSign::kAdd, values)) return ClientAbort::kInternal;
   const KeyedMember self{place.index, state.mask.public_key};
+  auto mask_key = crypto::X25519Agreement::Create(state.mask.private_key);
+  if (!mask_key) return ClientAbort::kInternal;
   // Every neighbour in U2, whether or not its shares reached us: the coordinator must not be able
   // to thin a member's masks by losing messages.
   for (const Neighbour& neighbour : place.neighbours) {
     if (!state.shared.Contains(neighbour.index)) continue;
-    const auto key = PairMaskKey(place.facts, state.mask.private_key, self,
-                                 {neighbour.index, neighbour.mask_key});
+    const auto key =
+        PairMaskKey(place.facts, *mask_key, self, {neighbour.index, neighbour.mask_key});
     if (!key) return ClientAbort::kRoster;
     const MaskSign sign = neighbour.index > place.index ? MaskSign::kAdd : MaskSign::kSubtract;
     if (!ApplyMask(*key, sign, values)) return ClientAbort::kInternal;

@@ -44,14 +44,12 @@ class Draws {
 
 }  // namespace
 
-Result<Graph> Graph::Create(std::uint32_t n, const Parameters& parameters,
+Result<Graph> Graph::Create(std::uint32_t n, std::uint32_t neighbours,
                             const SecretArray<32>& seed) {
   Graph graph;
   graph.n_ = n;
-  graph.complete_ = parameters.complete;
-  if (parameters.complete) return graph;
-  DEMUR_CHECK(parameters.neighbours % 2 == 0 && parameters.neighbours < n, "k: even and below n");
-  graph.half_ = parameters.neighbours / 2;
+  DEMUR_CHECK(neighbours % 2 == 0 && neighbours < n, "k: even and below n");
+  graph.half_ = neighbours / 2;
   graph.member_at_.resize(n);
   std::iota(graph.member_at_.begin(), graph.member_at_.end(), 0U);
   Draws draws(seed);
@@ -67,13 +65,6 @@ Result<Graph> Graph::Create(std::uint32_t n, const Parameters& parameters,
 std::vector<std::uint32_t> Graph::Neighbours(std::uint32_t member) const {
   DEMUR_CHECK(member < n_, "a member of the graph");
   std::vector<std::uint32_t> out;
-  if (complete_) {
-    out.reserve(n_ - 1);
-    for (std::uint32_t i = 0; i < n_; ++i) {
-      if (i != member) out.push_back(i);
-    }
-    return out;
-  }
   out.reserve(std::size_t{2} * half_);
   const std::uint32_t at = position_of_[member];
   for (std::uint32_t step = 1; step <= half_; ++step) {
@@ -86,13 +77,11 @@ std::vector<std::uint32_t> Graph::Neighbours(std::uint32_t member) const {
 
 bool Graph::AreNeighbours(std::uint32_t a, std::uint32_t b) const noexcept {
   if (a >= n_ || b >= n_ || a == b) return false;
-  if (complete_) return true;
   const std::uint32_t ahead = (position_of_[b] + n_ - position_of_[a]) % n_;
   return std::min(ahead, n_ - ahead) <= half_;
 }
 
 std::uint32_t Graph::CountIn(std::uint32_t member, const MemberSet& set) const {
-  if (complete_) return set.count() - (set.Contains(member) ? 1 : 0);
   const auto neighbours = Neighbours(member);
   return static_cast<std::uint32_t>(
       std::count_if(neighbours.begin(), neighbours.end(),

@@ -143,7 +143,7 @@ Error Bad(const std::string& what) { return Error(ErrorCode::kInvalidArgument, "
 
 }  // namespace
 
-std::optional<SparseParameters> FindSparseParameters(std::uint32_t n, const Assumptions& assume) {
+std::optional<RingParameters> FindRingParameters(std::uint32_t n, const Assumptions& assume) {
   if (assume.corrupt_permille + assume.dropout_permille > 900 || n < 4) return std::nullopt;
   const std::uint32_t corrupt = Share(assume.corrupt_permille, n);
   const std::uint32_t dropped = Share(assume.dropout_permille, n);
@@ -164,7 +164,7 @@ std::optional<SparseParameters> FindSparseParameters(std::uint32_t n, const Assu
     if (!(cut < cut_bound)) continue;
     const std::uint32_t most_corrupt = UpperQuantile(Hypergeometric(n, corrupt, k), corrupt_bound);
     const std::uint32_t least_alive = LowerQuantile(Hypergeometric(n, survivors, k), survive_bound);
-    if (least_alive > most_corrupt) return SparseParameters{k, std::max(most_corrupt + 1, 2U)};
+    if (least_alive > most_corrupt) return RingParameters{k, std::max(most_corrupt + 1, 2U)};
   }
   return std::nullopt;
 }
@@ -179,18 +179,11 @@ Result<Parameters> ComputeParameters(std::uint32_t n, const model::SecAggPlan& p
   }
   Parameters out;
   out.survivors_min = plan.SurvivorsMin(n);
-  const auto sparse =
-      FindSparseParameters(n, {plan.corrupt_permille, plan.dropout_permille, plan.sigma, plan.eta});
-  if (sparse) {
-    out.neighbours = sparse->neighbours;
-    out.threshold = sparse->threshold;
-  } else if (n <= kCompleteRosterMax) {
-    out.complete = true;
-    out.neighbours = n - 1;
-    out.threshold = (n + Share(plan.corrupt_permille, n)) / 2 + 1;
-  } else {
-    return Bad("no sparse graph fits the plan and the roster is too large for a complete one");
-  }
+  const auto ring =
+      FindRingParameters(n, {plan.corrupt_permille, plan.dropout_permille, plan.sigma, plan.eta});
+  if (!ring) return Bad("no graph holds under the plan's corrupt and dropout fractions");
+  out.neighbours = ring->neighbours;
+  out.threshold = ring->threshold;
   // A member opens nothing of its own, so one survivor less counts.
   if (out.survivors_min < out.threshold + 1) {
     return Bad("the smallest survivor set allowed could not open a secret of threshold " +

@@ -204,7 +204,7 @@ ServerTransition EndAdvertising(Core core, Effects effects, const ServerConfig& 
                    config);
   }
   Frozen frozen = FreezeRoster(core, advertised, *parameters, config);
-  auto graph = Graph::Create(frozen.facts.n, *parameters, GraphSeed(frozen.facts));
+  auto graph = Graph::Create(frozen.facts.n, parameters->neighbours, GraphSeed(frozen.facts));
   if (!graph) {
     return Abandon(std::move(core), ServerAbort::kInternal, false, std::move(effects), config);
   }

@@ -114,9 +114,9 @@ SecretArray<32> GraphSeed(const SessionFacts& facts) {
   return crypto::HkdfKey(facts.session, facts.root, AsBytes(label::kSecAggGraph));
 }
 
-Result<ChannelKeys> DeriveChannel(const SessionFacts& facts, const SecretArray<32>& private_key,
+Result<ChannelKeys> DeriveChannel(const SessionFacts& facts, crypto::X25519Agreement& own_key,
                                   const KeyedMember& self, const KeyedMember& peer) {
-  DEMUR_TRY(const auto shared, crypto::X25519(private_key, peer.key));
+  DEMUR_TRY(const auto shared, own_key.With(peer.key));
   const auto derive = [&](const KeyedMember& dealer, const KeyedMember& holder) {
     ByteWriter info;
     info.Text(label::kSecAggShare).U32(dealer.index).U32(holder.index);
@@ -145,9 +145,9 @@ wire::ShareHash HashShare(const SessionFacts& facts, std::uint32_t dealer, std::
   return out;
 }
 
-Result<SecretArray<32>> PairMaskKey(const SessionFacts& facts, const SecretArray<32>& private_key,
+Result<SecretArray<32>> PairMaskKey(const SessionFacts& facts, crypto::X25519Agreement& own_key,
                                     const KeyedMember& self, const KeyedMember& peer) {
-  DEMUR_TRY(const auto shared, crypto::X25519(private_key, peer.key));
+  DEMUR_TRY(const auto shared, own_key.With(peer.key));
   const KeyedMember& low = self.index < peer.index ? self : peer;
   const KeyedMember& high = self.index < peer.index ? peer : self;
   ByteWriter info;

@@ -47,9 +47,11 @@ std::optional<UnmaskFailure> RemovePairMasks(state::Unmasking& state, std::uint3
   if (pair->public_key != owner.mask_key) {
     return UnmaskFailure{ServerAbort::kBadDealing, state.core.members[owner.position].id};
   }
+  auto own_key = crypto::X25519Agreement::Create(pair->private_key);
+  if (!own_key) return Internal();
   for (const std::uint32_t neighbour : frozen.graph.Neighbours(member)) {
     if (!state.survivors.Contains(neighbour)) continue;
-    const auto key = PairMaskKey(frozen.facts, pair->private_key, {member, pair->public_key},
+    const auto key = PairMaskKey(frozen.facts, *own_key, {member, pair->public_key},
                                  {neighbour, frozen.roster[neighbour].mask_key});
     if (!key) return Internal();
     // The neighbour added it if the member stands above it, and subtracted it otherwise.

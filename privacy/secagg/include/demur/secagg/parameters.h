@@ -12,8 +12,7 @@
 // libm, so that the numbers are equal on every machine. Stateless; safe from several threads.
 namespace demur::secagg {
 
-inline constexpr std::uint32_t kRosterFloor = 20;          // smaller rosters are refused
-inline constexpr std::uint32_t kCompleteRosterMax = 2000;  // larger ones need the sparse graph
+inline constexpr std::uint32_t kRosterFloor = 20;  // smaller rosters are refused
 
 // What the bounds are computed from. Fractions in thousandths.
 struct Assumptions {
@@ -24,10 +23,9 @@ struct Assumptions {
 };
 
 struct Parameters {
-  std::uint32_t neighbours = 0;     // k, self excluded; n - 1 when complete
+  std::uint32_t neighbours = 0;     // k, self excluded; even, below n - 1
   std::uint32_t threshold = 0;      // t: shares that open a secret; fewer tell nothing
   std::uint32_t survivors_min = 0;  // fewer members in U2 or U3 end the session
-  bool complete = false;            // everybody is everybody's neighbour
 
   friend bool operator==(const Parameters&, const Parameters&) = default;
 };
@@ -36,20 +34,21 @@ struct Parameters {
 //   1. the ring is cut by corrupt and dropped members with probability below 2^-(sigma+1),
 //   2. t - 1 or fewer of any member's neighbours are corrupt, except with 2^-(sigma+1),
 //   3. t or more of them survive, except with 2^-eta,
-// and t = max(t1 + 1, 2). nullopt: no such k, or gamma + delta > 0.9.
-struct SparseParameters {
+// and t = max(t1 + 1, 2). nullopt: no such k, or gamma + delta > 0.9. Where the rule has no answer
+// a complete graph would not help: there gamma n + delta n >= n - 3, and what may be left of such a
+// roster is fewer than the majority that opens a secret.
+struct RingParameters {
   std::uint32_t neighbours = 0;
   std::uint32_t threshold = 0;
 
-  friend bool operator==(const SparseParameters&, const SparseParameters&) = default;
+  friend bool operator==(const RingParameters&, const RingParameters&) = default;
 };
-std::optional<SparseParameters> FindSparseParameters(std::uint32_t n, const Assumptions& assume);
+std::optional<RingParameters> FindRingParameters(std::uint32_t n, const Assumptions& assume);
 
-// For a roster of `n` under `plan`: the sparse graph where the rule has an answer, else the
-// complete graph with t = floor((n + floor(gamma n)) / 2) + 1.
+// For a roster of `n` under `plan`.
 // kUnimplemented: the malicious profile. kInvalidArgument: n below kRosterFloor or outside the
-// plan's roster; a complete graph of more than kCompleteRosterMax; or survivors_min members would
-// be too few to open a secret.
+// plan's roster; the rule has no answer; or survivors_min members would be too few to open a
+// secret.
 Result<Parameters> ComputeParameters(std::uint32_t n, const model::SecAggPlan& plan);
 
 }  // namespace demur::secagg

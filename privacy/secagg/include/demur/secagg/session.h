@@ -98,7 +98,7 @@ struct ChannelKeys {
 };
 // HKDF(X25519, session, "fsa1/share", u32 dealer, u32 holder, dealer key, holder key), both ways.
 // kInvalidArgument: the peer's key is of low order.
-Result<ChannelKeys> DeriveChannel(const SessionFacts& facts, const SecretArray<32>& private_key,
+Result<ChannelKeys> DeriveChannel(const SessionFacts& facts, crypto::X25519Agreement& own_key,
                                   const KeyedMember& self, const KeyedMember& peer);
 // "fsa1/M3", session, R, u32 dealer, u32 holder, H(params).
 Bytes ShareAad(const SessionFacts& facts, std::uint32_t dealer, std::uint32_t holder);
@@ -107,10 +107,10 @@ Bytes ShareAad(const SessionFacts& facts, std::uint32_t dealer, std::uint32_t ho
 wire::ShareHash HashShare(const SessionFacts& facts, std::uint32_t dealer, std::uint32_t holder,
                           wire::ShareKind kind, ByteView share);
 
-// The mask that `self` (whose private key this is) and `peer` share; the same from either side.
+// The mask that `self` (whose key `own_key` is) and `peer` share; the same from either side.
 // Model and parameters enter, so that members who trained on different ones never cancel.
 // kInvalidArgument: the peer's key is of low order.
-Result<SecretArray<32>> PairMaskKey(const SessionFacts& facts, const SecretArray<32>& private_key,
+Result<SecretArray<32>> PairMaskKey(const SessionFacts& facts, crypto::X25519Agreement& own_key,
                                     const KeyedMember& self, const KeyedMember& peer);
 // HKDF(self seed, session, "fsa1/self", u32 index, model hash, H(params)).
 SecretArray<32> SelfMaskKey(const SessionFacts& facts, const SecretArray<32>& self_seed,
