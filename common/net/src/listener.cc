@@ -1,6 +1,8 @@
 #include "demur/net/listener.h"
 
+#include <array>
 #include <asio/bind_cancellation_slot.hpp>
+#include <asio/buffer.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/post.hpp>
@@ -17,7 +19,9 @@
 namespace demur::net {
 namespace {
 
-constexpr Limit kPauseAfterFailure{100};  // out of descriptors: let some connection end first
+constexpr Limit kLingerLimit{1'000};
+constexpr std::size_t kMaxLingering = 65536;  // bytes
+constexpr Limit kPauseAfterFailure{100};      // out of descriptors: let some connection end first
 
 // One connection's strand, and the way to cancel what runs on it. The signal is used on the strand
 // only.
@@ -185,6 +189,20 @@ struct TlsService {
   Limit handshake_limit;
 };
 
+// Lets the peer read why it was refused: closing over bytes that it has sent already would reset
+// the connection, and the reset would overtake the alert.
+asio::awaitable<Status> Linger(asio::ip::tcp::socket& socket) {
+  asio::error_code ignored;
+  socket.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  std::array<char, 1024> dropped{};
+  for (std::size_t total = 0; total < kMaxLingering;) {
+    auto [ec, len] = co_await socket.async_read_some(asio::buffer(dropped), kAwait);
+    if (ec) break;
+    total += len;
+  }
+  co_return Status();
+}
+
 asio::awaitable<void> ServeTls(std::shared_ptr<const TlsService> service,
                                asio::ip::tcp::socket socket) {
   auto stream = TlsStream::Create(std::move(socket), service->context, "");
@@ -195,6 +213,8 @@ asio::awaitable<void> ServeTls(std::shared_ptr<const TlsService> service,
   const Status done = co_await WithDeadline((*stream)->Handshake(), service->handshake_limit);
   if (!done) {
     log::Info("handshake_failed", {{"reason", done.error()}});
+    if (done.error().code() != ErrorCode::kPermissionDenied) co_return;
+    (void)co_await WithDeadline(Linger((*stream)->socket()), kLingerLimit);
     co_return;
   }
   co_await service->handler(std::make_unique<FrameStream>(std::move(*stream)));

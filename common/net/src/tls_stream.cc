@@ -103,6 +103,10 @@ Error TlsStream::Failure(int reason) {
       ERR_GET_REASON(error) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
     return OpenSslError(ErrorCode::kPermissionDenied, "peer certificate");
   }
+  if (reason == SSL_ERROR_SYSCALL || error == 0) {
+    ERR_clear_error();
+    return Error(ErrorCode::kUnavailable, "the connection broke off");
+  }
   return OpenSslError(ErrorCode::kUnavailable, "TLS");
 }
 

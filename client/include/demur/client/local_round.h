@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "demur/base/ids.h"
 #include "demur/base/random.h"
@@ -46,12 +47,16 @@ class CheckedModel {
 struct LocalRound {
   const model::Plan& plan;
   const CheckedModel& model;
-  const dp::Encoder& encoder;       // made from the same layout and plan
   const learning::LocalStep& step;  // made for plan.training
 };
 
-// Memory that is kept from client to client. After the largest client no call allocates here.
+// Memory that is kept from client to client, one per thread. After the largest client no call
+// allocates here.
 struct LocalRoundWorkspace {
+  // `plan_encoder`: made from the layout and the encoding of the plan.
+  explicit LocalRoundWorkspace(dp::Encoder plan_encoder) : encoder(std::move(plan_encoder)) {}
+
+  dp::Encoder encoder;
   model::Update update;       // scratch
   dp::EncodedUpdate encoded;  // result: what is masked and summed
   model::PrivateState next;   // result: what the device stores with its M5 marker
@@ -66,7 +71,8 @@ struct LocalRoundReport {
 // so whatever goes wrong in training or in encoding the update (no examples, overflow, not finite,
 // 128 failed roundings) gives the zero update plus the plan's noise and leaves the private state
 // as it was.
-// kInternal: the random source failed; nothing may be sent.
+// kInternal: the random source failed; kInvalidArgument: the workspace's encoder is of another
+// plan. Nothing may be sent then.
 Result<LocalRoundReport> RunLocalRound(const LocalRound& round, const model::PrivateState& state,
                                        const learning::TrainView& view, DeviceNumber device,
                                        RandomSource& random, LocalRoundWorkspace* workspace);

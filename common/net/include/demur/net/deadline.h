@@ -9,6 +9,7 @@
 #include <asio/use_awaitable.hpp>
 #include <chrono>
 #include <exception>
+#include <string>
 #include <utility>
 
 #include "demur/base/result.h"
@@ -39,7 +40,8 @@ asio::awaitable<Result<T>> WithDeadline(asio::awaitable<Result<T>> work, Limit l
     co_return std::move(result);
   }
   if (timer_error) co_return Error(ErrorCode::kUnavailable, "cancelled");
-  co_return Error(ErrorCode::kDeadlineExceeded, "deadline exceeded");
+  co_return Error(ErrorCode::kDeadlineExceeded,
+                  "not done within " + std::to_string(limit.count()) + " ms");
 }
 
 // Waits for `duration`. kUnavailable: cancelled. For retries and pauses of a session; a limit on
