@@ -153,6 +153,24 @@ std::uint64_t StreamTask(const TaskId& task) noexcept {
   return out;
 }
 
+StreamId InitialModelStream(const TaskId& task) noexcept {
+  StreamId out;
+  out.task = StreamTask(task);
+  out.client = kNoClient;
+  out.purpose = Purpose::kInitialisation;
+  return out;
+}
+
+StreamId CohortStream(const TaskId& task, RoundId round, std::uint32_t attempt) noexcept {
+  StreamId out;
+  out.task = StreamTask(task);
+  out.round = round.Packed();
+  out.attempt = attempt;
+  out.client = kNoClient;
+  out.purpose = Purpose::kCohort;
+  return out;
+}
+
 std::int64_t PlanLifetimeMillis(const model::TimeoutPlan& timeouts) noexcept {
   const std::uint32_t all[] = {timeouts.training_ms, timeouts.advertise_ms, timeouts.share_ms,
                                timeouts.mask_ms, timeouts.unmask_ms};

@@ -128,8 +128,8 @@ std::vector<double> PooledAucs(std::vector<Pooled>& pairs) {
       ++positives[own];
       won += all_negatives + all_tied / 2;
       for (std::uint32_t g = 0; g < kGroups; ++g) {
-        involving[g] += g == own ? all_negatives + all_tied / 2
-                                 : negatives[g] + tied_negatives[g] / 2;
+        involving[g] +=
+            g == own ? all_negatives + all_tied / 2 : negatives[g] + tied_negatives[g] / 2;
       }
     }
     for (std::uint32_t g = 0; g < kGroups; ++g) {
@@ -247,14 +247,14 @@ Result<Evaluation> Evaluate(const Scorer& scorer, const People& people,
     ranked[user] = true;
   }
   std::vector<UserResult> results(people.size());
-  DEMUR_RETURN_IF_ERROR(ForScoredUsers(
-      scorer, people, everybody, workers,
-      [&](std::uint32_t user, std::span<const float> scores, std::uint32_t slot) -> Status {
-        const learning::Split& split = people.person(user).split;
-        DEMUR_RETURN_IF_ERROR(AddLabels(scores, split.test, people.signals(), &results[slot]));
-        if (!ranked[user]) return {};
-        return AddRanking(scores, split, people.signals(), &results[slot]);
-      }));
+  const auto measure = [&](std::uint32_t user, std::span<const float> scores,
+                           std::uint32_t slot) -> Status {
+    const learning::Split& split = people.person(user).split;
+    DEMUR_RETURN_IF_ERROR(AddLabels(scores, split.test, people.signals(), &results[slot]));
+    if (!ranked[user]) return {};
+    return AddRanking(scores, split, people.signals(), &results[slot]);
+  };
+  DEMUR_RETURN_IF_ERROR(ForScoredUsers(scorer, people, everybody, workers, measure));
   return Summarise(results, scorer.IsProbability());
 }
 

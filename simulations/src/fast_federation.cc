@@ -119,16 +119,14 @@ class FastFederation final : public Federation {
 
 Status FastFederation::Start() {
   const model::Plan& plan = task_.plan_template();
-  DEMUR_TRY(local_step_,
-            learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
-  DEMUR_TRY(server_step_,
-            learning_server::MakeServerStep(plan.training.algorithm, plan.training));
+  DEMUR_TRY(local_step_, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
+  DEMUR_TRY(server_step_, learning_server::MakeServerStep(plan.training.algorithm, plan.training));
   StreamId stream = client::RoundStream(plan, kNoClient, Purpose::kInitialisation);
   DEMUR_TRY(model_, server_step_->InitialModel(random_, stream));
-  DEMUR_TRY(ledger_, dp::Ledger::Create({.task = task_.id(),
-                                         .noise = plan.privacy.noise,
-                                         .budget = dp::BudgetOf(plan, task_.layout().dim(),
-                                                                people_.size())}));
+  DEMUR_TRY(ledger_, dp::Ledger::Create(
+                         {.task = task_.id(),
+                          .noise = plan.privacy.noise,
+                          .budget = dp::BudgetOf(plan, task_.layout().dim(), people_.size())}));
   model::Plan of_devices = plan;
   if (options_.noise == NoiseMode::kAggregate) RemoveNoise(&of_devices);
   for (unsigned worker = 0; worker < workers_.size(); ++worker) {
@@ -145,9 +143,9 @@ Result<RoundRow> FastFederation::RunRound() {
       task_, RoundId{.epoch = 0, .counter = round_ + 1}, 0, crypto::Sha256(model_.Canonical()),
       model_version_, std::numeric_limits<std::int64_t>::max());
   DEMUR_TRY(const std::vector<Member> roster, DrawRoster(plan));
-  const auto devices_left = static_cast<std::uint64_t>(std::count_if(
-      participations_.begin(), participations_.end(),
-      [&](std::uint32_t count) { return count < plan.privacy.participations_max; }));
+  const auto devices_left = static_cast<std::uint64_t>(
+      std::count_if(participations_.begin(), participations_.end(),
+                    [&](std::uint32_t count) { return count < plan.privacy.participations_max; }));
   DEMUR_TRY(dp::Reservation reservation, Reserve(plan, devices_left));
   ++round_;
   RoundRow row;
@@ -175,7 +173,7 @@ Result<RoundRow> FastFederation::RunRound() {
 Result<dp::Reservation> FastFederation::Reserve(const model::Plan& plan,
                                                 std::uint64_t devices_left) {
   DEMUR_TRY(const auto charge, dp::ChargeOf(plan));
-  DEMUR_TRY(const Bytes encoded, wire::EncodePlan(plan));
+  const Bytes encoded = wire::EncodePlan(plan);
   return ledger_->Reserve({.key = {.round = plan.round, .attempt = plan.attempt},
                            .manifest = crypto::Sha256(encoded),
                            .charge = charge,
@@ -193,8 +191,7 @@ Result<std::vector<FastFederation::Member>> FastFederation::DrawRoster(const mod
   }
   DEMUR_TRY(const auto stream,
             random_.Stream(client::RoundStream(plan, kNoClient, Purpose::kCohort)));
-  DEMUR_TRY(const auto cohort,
-            coordinator::SelectCohort(eligible, task_.config().cohort, *stream));
+  DEMUR_TRY(const auto cohort, coordinator::SelectCohort(eligible, task_.config().cohort, *stream));
   if (cohort.size() < plan.secagg.roster_min) {
     return Error(ErrorCode::kResourceExhausted,
                  "fewer devices have participations left than the roster needs");
@@ -219,9 +216,9 @@ Status FastFederation::Train(const model::Plan& plan, const std::vector<Member>&
         const Member& member = roster[index];
         // Who leaves before masking keeps the old private state and sends nothing.
         if (!bench.status || member.departure == client::Departure::kBeforeMasking) return;
-        auto report = client::RunLocalRound(round, states_[member.user],
-                                            people_.person(member.user).view,
-                                            DeviceOf(member.user), random_, &bench.workspace);
+        auto report =
+            client::RunLocalRound(round, states_[member.user], people_.person(member.user).view,
+                                  DeviceOf(member.user), random_, &bench.workspace);
         if (!report) {
           bench.status = std::move(report).error();
           return;
@@ -263,8 +260,7 @@ Status FastFederation::CollectSum(const model::Plan& plan, const std::vector<Mem
 }
 
 Status FastFederation::CommitRound(const model::Plan& plan, RoundRow* row) {
-  const auto mean =
-      dp::Decode(sum_, contributors_, task_.layout(), plan.training, plan.encoding);
+  const auto mean = dp::Decode(sum_, contributors_, task_.layout(), plan.training, plan.encoding);
   // An infeasible sum abandons the round, as it does on the server.
   if (!mean && mean.error().code() == ErrorCode::kAborted) return {};
   if (!mean) return mean.error();
@@ -276,9 +272,10 @@ Status FastFederation::CommitRound(const model::Plan& plan, RoundRow* row) {
 }
 
 Result<std::optional<dp::EpsilonReport>> FastFederation::Spent() const {
-  if (!task_.plan_template().privacy.noise || ledger_->rounds_charged() == 0) return std::nullopt;
+  if (!task_.plan_template().privacy.noise || ledger_->rounds_charged() == 0)
+    return std::optional<dp::EpsilonReport>();
   DEMUR_TRY(const dp::EpsilonReport report, ledger_->Report());
-  return report;
+  return std::optional<dp::EpsilonReport>(report);
 }
 
 }  // namespace

@@ -54,8 +54,7 @@ Result<double> MeasureUpdateMicros(const Federation& federation, const People& p
   plan.privacy.noise = noise_variance > 0;
   if (noise_variance == 0) plan.encoding.bits = 32;  // a plan without noise may use all of them
   const model::Layout& layout = federation.task().layout();
-  DEMUR_TRY(const auto step,
-            learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
+  DEMUR_TRY(const auto step, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
   DEMUR_TRY(const auto checked, client::CheckedModel::Create(federation.model(), layout, plan));
   DEMUR_TRY(dp::Encoder encoder, dp::Encoder::Create(layout, plan.encoding));
   client::LocalRoundWorkspace workspace(std::move(encoder));

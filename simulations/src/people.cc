@@ -16,8 +16,7 @@ Result<Person> MakePerson(const std::vector<learning::Event>& events,
                           const learning::SplitOptions& options, std::uint32_t user,
                           std::uint32_t num_items, RandomSource& random) {
   DEMUR_TRY(learning::Split split, learning::SplitUser(events, options, user, random));
-  DEMUR_TRY(learning::TrainView view,
-            learning::TrainView::Create(split.train, signals, num_items));
+  DEMUR_TRY(learning::TrainView view, learning::TrainView::Create(split.train, signals, num_items));
   return Person{std::move(split), std::move(view)};
 }
 

@@ -81,7 +81,7 @@ Status CheckSpent(const DeviceTaskAccount& after, double delta,
                   std::span<const DeviceTaskAccount> accounts, const DeviceFloor& floor) {
   DEMUR_TRY(const double task, Epsilon(after.spent, delta));
   if (task > floor.epsilon_task_max) return Spent("this task has cost all it may");
-  // Curves of all tasks add up; their deltas do too, which the conversion sees as the least one.
+  // Curves of all tasks add up; the sum is converted at the smallest of their deltas.
   RdpCurve total = after.spent;
   double least_delta = delta;
   for (const DeviceTaskAccount& account : accounts) {

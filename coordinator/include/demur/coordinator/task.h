@@ -150,6 +150,10 @@ model::Plan MakePlan(const PreparedTask& task, RoundId round, std::uint32_t atte
                      std::int64_t expires_unix_ms);
 // First 8 bytes of the id, big-endian: StreamId::task.
 std::uint64_t StreamTask(const TaskId& task) noexcept;
+// What ServerStep::InitialModel is called with.
+StreamId InitialModelStream(const TaskId& task) noexcept;
+// What SelectCohort draws from.
+StreamId CohortStream(const TaskId& task, RoundId round, std::uint32_t attempt) noexcept;
 // Sum of the plan's deadlines, or a day when it has none.
 std::int64_t PlanLifetimeMillis(const model::TimeoutPlan& timeouts) noexcept;
 

@@ -61,6 +61,20 @@ Result<std::unique_ptr<Federation>> MakeFastFederation(coordinator::PreparedTask
                                                        Workers& workers,
                                                        const FastOptions& options);
 
+// What both kinds of federation are given. All borrowed; they outlive the federation.
+struct FederationSetup {
+  const People& people;
+  RandomSource& random;
+  Workers& workers;
+  FastOptions options;
+};
+// The federation of `mode`; `folder` holds stores and keys in wire mode and is not used in fast
+// mode. Errors of MakeFastFederation and MakeWireFederation.
+Result<std::unique_ptr<Federation>> MakeFederation(Mode mode, coordinator::PreparedTask task,
+                                                   const Dataset& data,
+                                                   const FederationSetup& setup,
+                                                   const std::string& folder);
+
 // Lower-case hexadecimal SHA-256 of the canonical bytes.
 std::string ModelSha256(const model::SharedModel& model);
 

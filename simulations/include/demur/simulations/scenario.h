@@ -53,14 +53,14 @@ struct Scenario {
   learning::SignalTable signals;  // [signals.<name>]
   learning::SplitOptions split;   // [split] kind, test, validation
 
-  coordinator::TaskConfig task;        // [task] and below; items and population come from the data
-  bool also_without_noise = false;     // task.privacy: train a twin without noise beside it
-  client::DrillPlan drill;             // [dropout] leave (a share), stage
+  coordinator::TaskConfig task;     // [task] and below; items and population come from the data
+  bool also_without_noise = false;  // task.privacy: train a twin without noise beside it
+  client::DrillPlan drill;          // [dropout] leave (a share), stage
 
   // [eval]
-  std::uint32_t every = 5;             // rounds between points of the learning curve; 0: none
-  std::uint32_t curve_users = 1000;    // people in them; 0: all
-  std::uint32_t ranking_users = 0;     // people in HR, NDCG, DislikeShare, NegRecall; 0: all
+  std::uint32_t every = 5;           // rounds between points of the learning curve; 0: none
+  std::uint32_t curve_users = 1000;  // people in them; 0: all
+  std::uint32_t ranking_users = 0;   // people in HR, NDCG, DislikeShare, NegRecall; 0: all
 
   // [baselines]
   std::vector<std::string> baselines{"random",    "popularity", "like_rate",

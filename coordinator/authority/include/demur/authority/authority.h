@@ -19,8 +19,8 @@
 // nothing else. A program of its own with its own key; the coordinator never holds that key
 // (docs/threat-model.md, identity authority).
 //
-// A data folder holds: authority.key (0600), ca.pem, enrol.key (0600) and enrol.pem of the
-// enrolment listener, authority.db (coordinator, tokens, devices) and revoked.json (signed).
+// A data folder holds: authority.key (0600), ca.pem, authority.db (coordinator, tokens, devices)
+// and revoked.json (signed).
 namespace demur::authority {
 
 // The first device enrolled; the next ones count up from it in order of enrolment.
@@ -56,7 +56,7 @@ class Authority {
                      RandomSource& random);
 
   // Opens an existing one; `clock` and `random` must outlive it. kNotFound: no authority in
-  // `folder`. kDataLoss: key and certificate do not belong together.
+  // `folder`. kDataLoss: key and certificate do not belong together, or the latter has expired.
   static Result<std::unique_ptr<Authority>> Open(const std::string& folder, const Clock& clock,
                                                  RandomSource& random);
   ~Authority();
@@ -65,7 +65,8 @@ class Authority {
   const Bytes& certificate() const noexcept;
   Hash256 certificate_sha256() const;
 
-  // Certificate and key of the enrolment listener (name wire::kEnrolServerName), issued afresh.
+  // A fresh key of the enrolment listener and its certificate (name wire::kEnrolServerName); the
+  // key is never written to disk.
   struct Identity {
     Bytes certificate;        // DER
     SecretBytes private_key;  // PKCS#8 DER

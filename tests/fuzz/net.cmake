@@ -1,0 +1,1 @@
+demur_fuzz_target(NAME http PARTS common/net)

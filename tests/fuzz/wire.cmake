@@ -1,0 +1,3 @@
+demur_fuzz_target(NAME frame PARTS common/wire)
+demur_fuzz_target(NAME plan PARTS common/wire common/model)
+demur_fuzz_target(NAME control PARTS common/wire)
