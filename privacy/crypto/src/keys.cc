@@ -74,18 +74,37 @@ Status CheckX25519PublicKey(const PublicKey& key) {
   return {};
 }
 
-Result<SecretArray<32>> X25519(const SecretArray<32>& private_key, const PublicKey& public_key) {
-  const Key own = internal::PrivateFromRaw(EVP_PKEY_X25519, private_key.view());
+struct X25519Agreement::Impl {
+  Key own;
+  KeyContext context;
+};
+
+X25519Agreement::X25519Agreement(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+X25519Agreement::X25519Agreement(X25519Agreement&&) noexcept = default;
+X25519Agreement& X25519Agreement::operator=(X25519Agreement&&) noexcept = default;
+X25519Agreement::~X25519Agreement() = default;
+
+Result<X25519Agreement> X25519Agreement::Create(const SecretArray<32>& private_key) {
+  auto impl = std::make_unique<Impl>();
+  impl->own = internal::PrivateFromRaw(EVP_PKEY_X25519, private_key.view());
+  if (impl->own == nullptr) return LibraryFailure();
+  impl->context.reset(EVP_PKEY_CTX_new(impl->own.get(), nullptr));
+  if (impl->context == nullptr || EVP_PKEY_derive_init(impl->context.get()) != 1) {
+    return LibraryFailure();
+  }
+  return X25519Agreement(std::move(impl));
+}
+
+Result<SecretArray<32>> X25519Agreement::With(const PublicKey& public_key) {
+  EVP_PKEY_CTX* const context = impl_->context.get();
   const Key peer = internal::PublicFromRaw(EVP_PKEY_X25519, public_key);
-  if (own == nullptr || peer == nullptr) return LibraryFailure();
-  const KeyContext context(EVP_PKEY_CTX_new(own.get(), nullptr));
-  if (context == nullptr || EVP_PKEY_derive_init(context.get()) != 1 ||
-      EVP_PKEY_derive_set_peer(context.get(), peer.get()) != 1) {
+  // The plain form of set_peer would check the point by another multiplication; X25519 needs none.
+  if (peer == nullptr || EVP_PKEY_derive_set_peer_ex(context, peer.get(), 0) != 1) {
     return LibraryFailure();
   }
   SecretArray<32> secret;
   std::size_t len = secret.kLen;
-  const int derived = EVP_PKEY_derive(context.get(), Out(secret.mutable_view().data()), &len);
+  const int derived = EVP_PKEY_derive(context, Out(secret.mutable_view().data()), &len);
   // OpenSSL already reports failure for a zero result; a later version might not.
   const std::array<std::byte, 32> zero{};
   if (derived != 1 || len != secret.kLen || ConstantTimeEqual(secret.view(), zero)) {
@@ -93,6 +112,11 @@ Result<SecretArray<32>> X25519(const SecretArray<32>& private_key, const PublicK
     return Error(ErrorCode::kInvalidArgument, "bad public key");
   }
   return secret;
+}
+
+Result<SecretArray<32>> X25519(const SecretArray<32>& private_key, const PublicKey& public_key) {
+  DEMUR_TRY(auto agreement, X25519Agreement::Create(private_key));
+  return agreement.With(public_key);
 }
 
 Result<Ed25519KeyPair> Ed25519FromSeed(const SecretArray<32>& seed) {

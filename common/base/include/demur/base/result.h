@@ -80,6 +80,7 @@ class [[nodiscard]] Result {
   }
   T&& value() && { return std::move(value()); }
   T& operator*() & { return value(); }
+  T&& operator*() && { return std::move(value()); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }

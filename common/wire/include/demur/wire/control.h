@@ -87,7 +87,8 @@ struct Enrol {
   Signature signature{};  // over EnrolSigningInput(secret, public_key)
 };
 
-// The string that Enrol::signature covers: "demur/enrol-request/1", a zero byte, secret, public key.
+// The string that Enrol::signature covers: "demur/enrol-request/1", a zero byte, secret, public
+// key.
 SecretBytes EnrolSigningInput(const SecretArray<kEnrolSecretLen>& secret,
                               const PublicKey& public_key);
 

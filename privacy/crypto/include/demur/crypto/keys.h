@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <string>
 
 #include "demur/base/bytes.h"
@@ -35,6 +36,25 @@ Status CheckX25519PublicKey(const PublicKey& key);
 // The raw shared secret: feed it to HKDF, never use it as a key. kInvalidArgument: all zero, which
 // happens exactly for points of low order. Non-canonical encodings are taken as RFC 7748 demands.
 Result<SecretArray<32>> X25519(const SecretArray<32>& private_key, const PublicKey& public_key);
+
+// One private key for many peers: making the library's object of a key costs about as much as an
+// agreement does. The object's memory is wiped when it goes. Not thread-safe per object.
+class X25519Agreement {
+ public:
+  // kInternal: the library failed.
+  static Result<X25519Agreement> Create(const SecretArray<32>& private_key);
+  X25519Agreement(X25519Agreement&&) noexcept;
+  X25519Agreement& operator=(X25519Agreement&&) noexcept;
+  ~X25519Agreement();
+
+  // As X25519(private_key, public_key).
+  Result<SecretArray<32>> With(const PublicKey& public_key);
+
+ private:
+  struct Impl;
+  explicit X25519Agreement(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
 
 struct Ed25519KeyPair {
   SecretArray<32> seed;  // the private key of RFC 8032

@@ -18,7 +18,9 @@ inline constexpr std::string_view kSecAggPair = "fsa1/pair";            // HKDF 
 inline constexpr std::string_view kSecAggSelf = "fsa1/self";            // HKDF info: self mask key
 inline constexpr std::string_view kSecAggCommit = "fsa1/comB";          // hash: commitment to b
 inline constexpr std::string_view kSecAggConfirm = "fsa1/confirm";      // hash: transcript T
-inline constexpr std::string_view kSecAggSignature = "fsa1";            // prefix of signed messages
+inline constexpr std::string_view kSecAggShareHash = "fsa1/share-hash";  // hash: share in M3
+inline constexpr std::string_view kSecAggCoins = "fsa1/coins";  // HKDF info: polynomials, nonces
+inline constexpr std::string_view kSecAggSignature = "fsa1";    // prefix of signed messages
 
 // Enrolment.
 inline constexpr std::string_view kCertifyRequest = "demur/certify-request/1";  // signature

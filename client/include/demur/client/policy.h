@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "demur/base/result.h"
+#include "demur/client/event_store.h"
+#include "demur/dp/device_budget.h"
+#include "demur/model/plan.h"
+#include "demur/model/tables.h"
+
+// What a device agrees to. The owner sets the floor; no plan lowers it, and whatever the device can
+// compute from a plan's integers it computes (docs/threat-model.md, "The device's floor"). Pure and
+// stateless; safe from several threads.
+namespace demur::client {
+
+struct Floor {
+  dp::DeviceFloor privacy;  // epsilon, delta, participations, roster, survivors, gamma, dropout
+
+  std::uint32_t corrupt_permille_max = 400;  // gamma; more is a promise nobody can check
+  std::uint32_t sigma_min = 40;              // bits
+  std::uint32_t dim_max = 1U << 22;          // coordinates of the slice: work, memory, upload
+  std::uint32_t roster_max = 100'000;
+  double value_max = 1'000;  // a plan may not allow larger model values
+  // Every deadline of a plan lies between these, milliseconds: too short a deadline makes dropouts
+  // on purpose, too long a one holds a device.
+  std::uint32_t timeout_min_ms = 1'000;
+  std::uint32_t timeout_max_ms = 3'600'000;
+  bool allow_no_deadline = false;  // 0 in a plan; for runs that compare bytes
+  std::vector<std::string> algorithms = {"biased_mf", "item_statistics"};
+
+  // kInvalidArgument names the field.
+  Status Validate() const;
+};
+
+// A plan that was agreed to, and the two records that go with it.
+struct Admission {
+  model::Layout layout;  // of the plan's slice
+  TaskRecord seen;       // to be saved before M1 leaves: the round is taken up
+  TaskRecord charged;    // to be saved, with marker and debit, before M5 leaves
+};
+
+// May this device take part in `plan`? `records`: what it remembers of every task.
+// kPermissionDenied: the floor says no, or the plan is weaker than an earlier one of its task; the
+//   message names the field.
+// kResourceExhausted: participations or epsilon are used up.
+// kFailedPrecondition: the round is not above the last one seen.
+// kDeadlineExceeded: the plan expired before `now_unix_ms`.
+// kInvalidArgument: the plan does not hold together, or costs more than it promises.
+Result<Admission> CheckPlan(const model::Plan& plan, const Floor& floor,
+                            std::span<const TaskRecord> records, std::int64_t now_unix_ms);
+
+// What `plan` offers its participants, with epsilon recomputed from its integers.
+// kInvalidArgument: the integers are out of range.
+Result<PlanTerms> TermsOf(const model::Plan& plan);
+
+}  // namespace demur::client

@@ -1,0 +1,163 @@
+#include "demur/client/policy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "demur/dp/accountant.h"
+
+namespace demur::client {
+namespace {
+
+Error Refused(const std::string& what) {
+  return Error(ErrorCode::kPermissionDenied, "device floor: " + what);
+}
+
+Error Weaker(const std::string& field) {
+  return Refused(field + " is weaker than in an earlier plan of the task");
+}
+
+Status CheckDeadline(const char* field, std::uint32_t value, const Floor& floor) {
+  const std::string name = std::string("timeouts.") + field;
+  if (value == 0) {
+    if (floor.allow_no_deadline) return {};
+    return Refused(name + " is 0: no deadline");
+  }
+  if (value < floor.timeout_min_ms) {
+    return Refused(name + " " + std::to_string(value) + " ms is below " +
+                   std::to_string(floor.timeout_min_ms));
+  }
+  if (value > floor.timeout_max_ms) {
+    return Refused(name + " " + std::to_string(value) + " ms is above " +
+                   std::to_string(floor.timeout_max_ms));
+  }
+  return {};
+}
+
+Status CheckDeadlines(const model::TimeoutPlan& timeouts, const Floor& floor) {
+  DEMUR_RETURN_IF_ERROR(CheckDeadline("training_ms", timeouts.training_ms, floor));
+  DEMUR_RETURN_IF_ERROR(CheckDeadline("advertise_ms", timeouts.advertise_ms, floor));
+  DEMUR_RETURN_IF_ERROR(CheckDeadline("share_ms", timeouts.share_ms, floor));
+  DEMUR_RETURN_IF_ERROR(CheckDeadline("mask_ms", timeouts.mask_ms, floor));
+  return CheckDeadline("unmask_ms", timeouts.unmask_ms, floor);
+}
+
+// What the floor says about work and masking; epsilon and counts are dp::AdmitPlan's.
+Status CheckWork(const model::Plan& plan, const model::Layout& layout, const Floor& floor) {
+  const auto& algorithms = floor.algorithms;
+  if (std::find(algorithms.begin(), algorithms.end(), plan.training.algorithm) ==
+      algorithms.end()) {
+    return Refused("training.algorithm is not among the allowed ones");
+  }
+  if (plan.training.value_max > floor.value_max) {
+    return Refused("training.value_max is above " + std::to_string(floor.value_max));
+  }
+  if (layout.dim() > floor.dim_max) {
+    return Refused("slice of " + std::to_string(layout.dim()) + " coordinates is above " +
+                   std::to_string(floor.dim_max));
+  }
+  const model::SecAggPlan& secagg = plan.secagg;
+  if (secagg.roster_max > floor.roster_max) {
+    return Refused("secagg.roster_max " + std::to_string(secagg.roster_max) + " is above " +
+                   std::to_string(floor.roster_max));
+  }
+  if (secagg.corrupt_permille > floor.corrupt_permille_max) {
+    return Refused("secagg.corrupt_permille " + std::to_string(secagg.corrupt_permille) +
+                   " is above " + std::to_string(floor.corrupt_permille_max));
+  }
+  if (secagg.sigma < floor.sigma_min) {
+    return Refused("secagg.sigma " + std::to_string(secagg.sigma) + " is below " +
+                   std::to_string(floor.sigma_min));
+  }
+  return CheckDeadlines(plan.timeouts, floor);
+}
+
+Status CheckNotWeaker(const PlanTerms& now, const PlanTerms& before) {
+  if (before.noise && !now.noise) return Weaker("privacy.noise");
+  if (before.noise && now.epsilon_round > before.epsilon_round) return Weaker("encoding noise");
+  if (before.noise && now.delta > before.delta) return Weaker("privacy.delta");
+  if (now.participations_max > before.participations_max) {
+    return Weaker("privacy.participations_max");
+  }
+  if (now.roster_min < before.roster_min) return Weaker("secagg.roster_min");
+  if (now.survivors_min < before.survivors_min) return Weaker("secagg.dropout_permille");
+  if (now.corrupt_permille < before.corrupt_permille) return Weaker("secagg.corrupt_permille");
+  if (now.sigma < before.sigma) return Weaker("secagg.sigma");
+  if (now.profile < before.profile) return Weaker("secagg.profile");
+  return {};
+}
+
+}  // namespace
+
+Status Floor::Validate() const {
+  DEMUR_RETURN_IF_ERROR(privacy.Validate());
+  const auto bad = [](const char* what) {
+    return Error(ErrorCode::kInvalidArgument, std::string("device floor: ") + what);
+  };
+  if (corrupt_permille_max > 1000 || corrupt_permille_max < privacy.corrupt_permille_min) {
+    return bad("corrupt_permille_max: corrupt_permille_min to 1000");
+  }
+  if (!(std::isfinite(value_max) && value_max > 0)) return bad("value_max must be > 0");
+  if (dim_max == 0) return bad("dim_max must be > 0");
+  if (roster_max < privacy.roster_min) return bad("roster_max must be at least roster_min");
+  if (timeout_min_ms > timeout_max_ms) return bad("timeout_min_ms must not be above the maximum");
+  if (algorithms.empty()) return bad("algorithms must not be empty");
+  return {};
+}
+
+Result<PlanTerms> TermsOf(const model::Plan& plan) {
+  PlanTerms terms;
+  terms.noise = plan.privacy.noise;
+  terms.participations_max = plan.privacy.participations_max;
+  terms.roster_min = plan.secagg.roster_min;
+  terms.survivors_min = plan.secagg.SurvivorsMin(plan.secagg.roster_min);
+  terms.corrupt_permille = plan.secagg.corrupt_permille;
+  terms.sigma = plan.secagg.sigma;
+  terms.profile = plan.secagg.profile;
+  DEMUR_TRY(const auto charge, dp::ChargeOf(plan));
+  if (charge) {
+    terms.delta = plan.privacy.delta;
+    DEMUR_TRY(const dp::RdpCurve curve, dp::CurveOf(*charge));
+    DEMUR_TRY(const auto conversion, dp::DpConversion::Create(plan.privacy.delta));
+    terms.epsilon_round = static_cast<double>(conversion.EpsilonUnits(curve)) * dp::kEpsilonUnit;
+  }
+  return terms;
+}
+
+Result<Admission> CheckPlan(const model::Plan& plan, const Floor& floor,
+                            std::span<const TaskRecord> records, std::int64_t now_unix_ms) {
+  DEMUR_RETURN_IF_ERROR(plan.Validate());
+  if (plan.expires_unix_ms <= now_unix_ms) {
+    return Error(ErrorCode::kDeadlineExceeded, "plan: expired");
+  }
+  DEMUR_TRY(model::Layout layout, model::Layout::Create(plan.training.schema, plan.training.slice));
+  DEMUR_RETURN_IF_ERROR(CheckWork(plan, layout, floor));
+
+  Admission admission;
+  admission.seen.account.task = plan.task;
+  std::vector<dp::DeviceTaskAccount> accounts;
+  for (const TaskRecord& record : records) {
+    accounts.push_back(record.account);
+    if (record.account.task == plan.task) admission.seen = record;
+  }
+  TaskRecord& seen = admission.seen;
+  if (plan.round <= seen.last_seen) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 "device floor: round is not above the last one seen");
+  }
+  DEMUR_TRY(dp::DeviceTaskAccount account,
+            dp::AdmitPlan(plan, layout.dim(), floor.privacy, accounts));
+  DEMUR_TRY(const PlanTerms terms, TermsOf(plan));
+  if (seen.terms) DEMUR_RETURN_IF_ERROR(CheckNotWeaker(terms, *seen.terms));
+
+  seen.last_seen = plan.round;
+  seen.terms = terms;
+  admission.charged = seen;
+  admission.charged.account = std::move(account);
+  admission.charged.masked_round = plan.round;
+  admission.charged.masked_attempt = plan.attempt;
+  admission.layout = std::move(layout);
+  return admission;
+}
+
+}  // namespace demur::client

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "demur/base/bytes.h"
+#include "demur/base/random.h"
+#include "demur/base/result.h"
+#include "demur/coordinator/task.h"
+#include "demur/crypto/keys.h"
+#include "demur/crypto/operator_files.h"
+
+// The files of one coordinator: a folder that `init` makes and `serve` opens.
+//
+//   task.toml       the task, every default written out
+//   server.key      Ed25519, TLS (mode 0600)
+//   plan.key        Ed25519, signs plans and everything else a round sends (mode 0600)
+//   server.request  for `demur-ca certify`
+//   server.pem      the certificate that comes back
+//   ca.pem          the authority's certificate
+//   revoked.json    the authority's list of devices shut out; may be absent
+//   coordinator.db  rounds, models, ledger (round_store.h)
+//   lock            held by the one process that serves
+namespace demur::coordinator {
+
+inline constexpr std::string_view kTaskFile = "task.toml";
+inline constexpr std::string_view kServerKeyFile = "server.key";
+inline constexpr std::string_view kPlanKeyFile = "plan.key";
+inline constexpr std::string_view kRequestFile = "server.request";
+inline constexpr std::string_view kCertificateFile = "server.pem";
+inline constexpr std::string_view kAuthorityFile = "ca.pem";
+inline constexpr std::string_view kRevokedFile = "revoked.json";
+
+// Makes the folder, its keys, the request and the store with the first model. A task without an id
+// gets one. Draws only from `random`, so that a seeded source gives the same model.
+// kFailedPrecondition: `dir` holds a coordinator already (nothing is overwritten).
+// kInvalidArgument: a bad name or task. After an interrupted Init, remove the folder and run it
+// again.
+Status InitDeployment(const std::string& dir, std::string_view server_name, TaskConfig task,
+                      RandomSource& random);
+
+struct Deployment {
+  std::string dir;
+  TaskConfig task;
+  std::string server_name;  // of the request
+  crypto::Ed25519KeyPair server_key;
+  crypto::Ed25519KeyPair plan_key;
+  Bytes certificate;  // DER
+  Bytes authority;    // DER
+};
+
+// kNotFound: a file is missing (says which step makes it). kInvalidArgument: a file is malformed,
+// or the certificate is for another key.
+Result<Deployment> LoadDeployment(const std::string& dir);
+
+// The authority's list, or an empty one where there is no file.
+// kPermissionDenied: the authority did not sign it. kInvalidArgument: malformed.
+Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView authority);
+
+}  // namespace demur::coordinator

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "demur/base/json.h"
+#include "demur/coordinator/round_store.h"
+
+// What an operator may see of a running coordinator, and the three forms it is shown in. Holds no
+// device number and nothing that a device sent. Pure functions over a value type.
+namespace demur::coordinator {
+
+// Never an epsilon alone: what it is an epsilon of stands beside it.
+struct BudgetView {
+  double epsilon_spent = 0;  // upper bound over committed, burnt and reserved rounds
+  double epsilon_budget = 0;
+  double delta = 0;
+  std::uint32_t participations_max = 0;  // k of the bound: rounds one device may take part in
+  std::uint32_t rounds_charged = 0;
+  bool weak_privacy = false;
+  // unit "enrolled identity", adjacency "add or remove one", mechanism "Skellam"
+};
+
+struct StatusView {
+  std::string server_name;
+  std::string task_name;
+  std::string task_id;  // hex
+  std::string algorithm;
+  std::string secagg_profile;
+  std::string phase;  // "gathering", "masking", ...
+  std::uint32_t epoch = 0;
+  std::uint64_t round = 0;  // RoundId::counter of the open or next round
+  std::uint32_t rounds_max = 0;
+  std::uint32_t rounds_committed = 0;
+  std::uint32_t rounds_abandoned = 0;
+  std::uint64_t model_version = 0;
+  std::string model_sha256;
+  std::uint32_t devices_connected = 0;
+  std::uint32_t devices_eligible = 0;
+  std::uint32_t cohort = 0;    // of the open round
+  std::uint32_t answered = 0;  // in the current phase
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t connections_total = 0;
+  std::uint64_t connections_refused = 0;
+  std::uint64_t faults_total = 0;  // messages that closed a connection or made a dropout
+  double uptime_seconds = 0;
+  std::optional<BudgetView> budget;  // absent: secure aggregation only, no DP
+  std::vector<RoundRow> rounds;      // newest first
+};
+
+// "secure aggregation only, no DP", or the budget in one sentence with everything it depends on.
+std::string DescribePrivacy(const std::optional<BudgetView>& budget);
+// {"task": .., "rounds": [..], ..}: `status --json`.
+Json ToJson(const StatusView& status);
+// One object a round: `rounds --json`.
+Json ToJson(const RoundRow& round);
+// Prometheus text exposition 0.0.4.
+std::string RenderMetrics(const StatusView& status);
+// One self-contained page: no script, nothing fetched.
+std::string RenderPage(const StatusView& status);
+
+}  // namespace demur::coordinator

@@ -1,0 +1,166 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "demur/base/config.h"
+#include "demur/base/ids.h"
+#include "demur/base/random.h"
+#include "demur/base/result.h"
+#include "demur/dp/calibrate.h"
+#include "demur/dp/ledger.h"
+#include "demur/learning/server_step.h"
+#include "demur/model/plan.h"
+#include "demur/model/tables.h"
+
+// A training task as an operator writes it, and the plans that follow from it. The same sections
+// stand in the coordinator's task file and in a simulator's scenario, so that both make the same
+// plans from the same text. Value types; safe from several threads when const.
+namespace demur::coordinator {
+
+// [task]
+struct TaskConfig {
+  std::string name = "task";   // what people call it; 1 to 64 of a-z 0-9 - _ .
+  std::optional<TaskId> id;    // 32 hex digits; absent: drawn by `init`, or by the simulator's seed
+  std::uint32_t rounds = 10;   // T: rounds over the life of the task; 1 to 1,000,000
+  std::uint32_t cohort = 100;  // devices invited to a round; roster_min to 1,000,000
+  // A round starts once this many devices are connected (eligible or not) and `cohort` of them are
+  // eligible. 0: `cohort`. Runs that compare bytes set it to the number of enrolled devices, so
+  // that the cohort is drawn over all of them and never by order of arrival.
+  std::uint32_t connected_min = 0;
+
+  // [task.model]
+  struct Model {
+    std::string algorithm = "biased_mf";  // a name of the learning registries
+    std::uint32_t items = 0;              // rows of the item tables; required, 1 to 2^26
+    std::uint32_t factors = 16;           // d, for algorithms that have factors; 1 to 1,024
+    friend bool operator==(const Model&, const Model&) = default;
+  } model;
+
+  // [task.training]
+  struct Training {
+    // [task.training.hyper]: name = number. The algorithm refuses names it does not know.
+    // Ascending by name. `optimiser = "sgd"`, "adam" or "adagrad" under [task.training] is another
+    // way to write the number `server_optimiser`.
+    std::vector<model::HyperParameter> hyper;
+    double normaliser = 0;   // the sum is divided by this; 0: `cohort`
+    double clip_norm = 1.0;  // L2 clip of one device's weighted update, model units; > 0
+    double value_max = 100;  // no |model value| beyond it; > 0
+    // "all", or "rows": only the public rows listed under `rows` move, in every table that has
+    // one row per item. Ascending item numbers.
+    std::string slice = "all";
+    std::vector<std::uint32_t> rows;
+    double weight = 1.0;          // model::TableSpec::weight of the item table; 1e-6 to 1e6
+    std::uint32_t rows_max = 0;   // rows that one update may touch; 0: every row of the slice
+    std::uint32_t bits_max = 32;  // largest modulus 2^bits that calibration may take; 8 to 32
+    friend bool operator==(const Training&, const Training&) = default;
+  } training;
+
+  // [task.privacy]
+  struct Privacy {
+    bool noise = false;   // false: secure aggregation only, no DP
+    double epsilon = 6;   // budget per user for the life of the task; above 10 needs weak_privacy
+    double delta = 1e-7;  // refused at or above 0.1 / population
+    std::uint32_t participations = 0;  // k: charged rounds per device; 0: `rounds`
+    bool weak_privacy = false;
+    std::uint64_t population = 0;  // enrolled people, public; required with noise
+    friend bool operator==(const Privacy&, const Privacy&) = default;
+  } privacy;
+
+  // [task.secagg]
+  struct SecAgg {
+    std::string profile = "semi-honest";
+    std::uint32_t roster_min = 20;  // fewer advertisements abandon the round; at least 20
+    std::uint32_t roster_max = 0;   // 0: `cohort`
+    // Fractions in whole thousandths.
+    std::optional<double> gamma;  // corrupt devices; absent: 0.05, with noise 0.10
+    double delta = 0.30;          // that leave after the roster froze
+    std::uint32_t sigma = 40;     // statistical security, bits; 20 to 128
+    std::uint32_t eta = 20;       // robustness, bits; 10 to 128
+    friend bool operator==(const SecAgg&, const SecAgg&) = default;
+  } secagg;
+
+  // [task.timeouts], milliseconds; 0: no deadline (only where a test compares bytes).
+  struct Timeouts {
+    std::uint32_t training_ms = 120'000;
+    std::uint32_t advertise_ms = 60'000;
+    std::uint32_t share_ms = 30'000;
+    std::uint32_t mask_ms = 60'000;
+    std::uint32_t unmask_ms = 30'000;
+    // What a device that is turned away (full, restarting) is told to wait, and the pause after an
+    // abandoned round, times how many there were in a row (at most 12).
+    std::uint32_t retry_ms = 5'000;
+    // A connection that is lost in a round may come back for so long; then its device has left.
+    // 0: it has left at once.
+    std::uint32_t reconnect_ms = 3'000;
+    friend bool operator==(const Timeouts&, const Timeouts&) = default;
+  } timeouts;
+
+  // Rules between fields. kInvalidArgument names the field as section.key.
+  Status Validate() const;
+  friend bool operator==(const TaskConfig&, const TaskConfig&) = default;
+};
+
+// Reads the task sections of `config` and checks them. Leaves Finish(), which finds unknown keys,
+// to the caller, who may read sections of its own first. kInvalidArgument: see Validate(); errors
+// of type and range come out of Finish() with file:line.
+Result<TaskConfig> ReadTask(Config& config);
+// ReadTask and Finish of one file that holds a task and nothing else.
+Result<TaskConfig> LoadTask(const std::string& path);
+// The task in the same TOML, every default written out: what `init` stores, and what
+// `print-task-defaults` shows. ReadTask of it gives an equal task.
+std::string FormatTask(const TaskConfig& task);
+
+// Everything about a task that does not change between rounds, worked out once: schema, slice,
+// encoding integers (calibration searches for the least noise that fits the budget).
+class PreparedTask {
+ public:
+  // kInvalidArgument: an invalid config, no task id, an unknown algorithm or hyper-parameter, or a
+  // budget that no encoding can meet.
+  static Result<PreparedTask> Create(TaskConfig config);
+
+  const TaskConfig& config() const noexcept { return config_; }
+  const TaskId& id() const noexcept { return *config_.id; }
+  const model::Schema& schema() const noexcept { return template_.training.schema; }
+  const model::Layout& layout() const noexcept { return layout_; }
+  // A plan with zero in the fields that change between rounds.
+  const model::Plan& plan_template() const noexcept { return template_; }
+  // What calibration found: scale, noise, and the epsilon of the whole task.
+  const dp::Calibration& calibration() const noexcept { return calibration_; }
+  // What the ledger of this task may spend.
+  dp::Ledger::Policy ledger_policy() const;
+  // The server's half of the algorithm; borrowed from this object.
+  const learning::ServerStep& server_step() const noexcept { return *server_step_; }
+
+ private:
+  PreparedTask() = default;
+  TaskConfig config_;
+  model::Plan template_;
+  model::Layout layout_;
+  dp::Calibration calibration_;
+  std::shared_ptr<const learning::ServerStep> server_step_;
+};
+
+// The plan of one round. `expires_unix_ms`: devices refuse it from then on.
+model::Plan MakePlan(const PreparedTask& task, RoundId round, std::uint32_t attempt,
+                     const Hash256& model_hash, std::uint64_t model_version,
+                     std::int64_t expires_unix_ms);
+// First 8 bytes of the id, big-endian: StreamId::task.
+std::uint64_t StreamTask(const TaskId& task) noexcept;
+// What ServerStep::InitialModel is called with.
+StreamId InitialModelStream(const TaskId& task) noexcept;
+// What SelectCohort draws from.
+StreamId CohortStream(const TaskId& task, RoundId round, std::uint32_t attempt) noexcept;
+// Sum of the plan's deadlines, or a day when it has none.
+std::int64_t PlanLifetimeMillis(const model::TimeoutPlan& timeouts) noexcept;
+
+// Draws `target` of `eligible` (ascending, no duplicates) without replacement; all of them when
+// there are no more. Ascending. A function of the two sets and the stream alone, never of the
+// order in which devices came. kInternal: the stream failed.
+Result<std::vector<DeviceNumber>> SelectCohort(const std::vector<DeviceNumber>& eligible,
+                                               std::uint32_t target, RandomStream& stream);
+
+}  // namespace demur::coordinator

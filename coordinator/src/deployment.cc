@@ -1,0 +1,125 @@
+#include "demur/coordinator/deployment.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "demur/base/file.h"
+#include "demur/coordinator/round_store.h"
+#include "demur/crypto/certificate.h"
+#include "demur/crypto/hash.h"
+
+namespace demur::coordinator {
+namespace {
+
+constexpr std::uint64_t kRequestMaxLen = 1U << 16;
+
+std::string Path(const std::string& dir, std::string_view file) {
+  return dir + "/" + std::string(file);
+}
+
+bool Exists(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
+Status WriteKeys(const std::string& dir, std::string_view server_name, const TaskId& task,
+                 RandomSource& random) {
+  StreamId id;
+  id.task = StreamTask(task);
+  id.client = kNoClient;
+  id.purpose = Purpose::kKeys;
+  DEMUR_TRY(const auto stream, random.Stream(id));
+  DEMUR_TRY(const auto server_seed, crypto::RandomKey(*stream));
+  DEMUR_TRY(const auto plan_seed, crypto::RandomKey(*stream));
+  DEMUR_TRY(const auto server_key, crypto::Ed25519FromSeed(server_seed));
+  DEMUR_TRY(const auto plan_key, crypto::Ed25519FromSeed(plan_seed));
+  DEMUR_TRY(const std::string request,
+            crypto::MakeCertifyRequest(server_name, server_key, plan_key));
+  DEMUR_RETURN_IF_ERROR(crypto::WriteNewKeyFile(Path(dir, kServerKeyFile), server_key));
+  DEMUR_RETURN_IF_ERROR(crypto::WriteNewKeyFile(Path(dir, kPlanKeyFile), plan_key));
+  return WriteFileAtomically(Path(dir, kRequestFile), AsBytes(request), FileMode::kPublic);
+}
+
+Status WriteFirstModel(const std::string& dir, const PreparedTask& task, RandomSource& random) {
+  DEMUR_TRY(const model::SharedModel model,
+            task.server_step().InitialModel(random, InitialModelStream(task.id())));
+  ModelRow row;
+  row.blob = model.Canonical();
+  row.hash = crypto::Sha256(row.blob);
+  const Bytes state = learning::ServerState().Serialise();
+  DEMUR_TRY(const RoundStore store, RoundStore::Create(dir, task.id(), row, state));
+  (void)store;
+  return {};
+}
+
+Result<TaskId> DrawTaskId(RandomSource& random) {
+  StreamId id;
+  id.client = kNoClient;
+  id.purpose = Purpose::kKeys;
+  DEMUR_TRY(const auto stream, random.Stream(id));
+  TaskId out;
+  DEMUR_RETURN_IF_ERROR(stream->Fill(out.bytes));
+  return out;
+}
+
+// Says what makes the missing file.
+template <class T>
+Result<T> Explain(Result<T> result, const char* how) {
+  if (result || result.error().code() != ErrorCode::kNotFound) return result;
+  return Error(ErrorCode::kNotFound, result.error().message() + " (" + how + ")");
+}
+
+}  // namespace
+
+Status InitDeployment(const std::string& dir, std::string_view server_name, TaskConfig task,
+                      RandomSource& random) {
+  for (const std::string_view file : {kServerKeyFile, kPlanKeyFile, RoundStore::kFileName}) {
+    if (Exists(Path(dir, file))) {
+      return Error(ErrorCode::kFailedPrecondition,
+                   Path(dir, file) + ": there is a coordinator here already");
+    }
+  }
+  if (!task.id) {
+    DEMUR_TRY(task.id, DrawTaskId(random));
+  }
+  DEMUR_TRY(const PreparedTask prepared, PreparedTask::Create(task));
+  DEMUR_RETURN_IF_ERROR(MakeFolder(dir));
+  DEMUR_RETURN_IF_ERROR(WriteKeys(dir, server_name, prepared.id(), random));
+  DEMUR_RETURN_IF_ERROR(
+      WriteFileAtomically(Path(dir, kTaskFile), AsBytes(FormatTask(task)), FileMode::kPublic));
+  return WriteFirstModel(dir, prepared, random);
+}
+
+Result<Deployment> LoadDeployment(const std::string& dir) {
+  Deployment out;
+  out.dir = dir;
+  DEMUR_TRY(out.task, Explain(LoadTask(Path(dir, kTaskFile)), "made by `demur-coordinator init`"));
+  DEMUR_TRY(out.server_key, crypto::ReadKeyFile(Path(dir, kServerKeyFile)));
+  DEMUR_TRY(out.plan_key, crypto::ReadKeyFile(Path(dir, kPlanKeyFile)));
+  DEMUR_TRY(const std::string request, ReadTextFile(Path(dir, kRequestFile), kRequestMaxLen));
+  DEMUR_TRY(const crypto::CertifyRequest parsed, crypto::ParseCertifyRequest(request));
+  out.server_name = parsed.name;
+  DEMUR_TRY(out.certificate, Explain(crypto::ReadCertificateFile(Path(dir, kCertificateFile)),
+                                     "made by `demur-ca certify` from server.request"));
+  DEMUR_TRY(out.authority, Explain(crypto::ReadCertificateFile(Path(dir, kAuthorityFile)),
+                                   "copy ca.pem from the authority's folder"));
+  DEMUR_TRY(const crypto::Certificate certificate, crypto::ParseCertificate(out.certificate));
+  if (certificate.public_key != out.server_key.public_key) {
+    return Error(ErrorCode::kInvalidArgument,
+                 Path(dir, kCertificateFile) + ": is for another key than server.key");
+  }
+  return out;
+}
+
+Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView authority) {
+  const std::string path = Path(dir, kRevokedFile);
+  if (!Exists(path)) return crypto::RevocationList{};
+  DEMUR_TRY(const crypto::Certificate certificate, crypto::ParseCertificate(authority));
+  DEMUR_TRY(const std::string text, ReadTextFile(path, crypto::kOperatorFileMaxLen));
+  Result<crypto::RevocationList> list = crypto::ParseRevocationList(text, certificate.public_key);
+  if (!list) return std::move(list).error().WithContext(path);
+  return list;
+}
+
+}  // namespace demur::coordinator

@@ -1,0 +1,326 @@
+#include "machine_work.h"
+
+#include <algorithm>
+
+namespace demur::coordinator::machine {
+namespace {
+
+constexpr std::uint32_t kPausesMax = 12;  // longest pause, in units of pause_ms
+
+LedgerRow RowOf(const dp::LedgerEntry& entry) { return {entry.seq, entry.Encode()}; }
+
+dp::RoundKey KeyOf(const Round& round) { return {round.id, round.attempt}; }
+
+std::uint32_t NumConnected(const Core& core) {
+  return static_cast<std::uint32_t>(
+      std::count_if(core.devices.begin(), core.devices.end(),
+                    [](const auto& entry) { return entry.second.connected; }));
+}
+
+std::vector<DeviceNumber> DevicesOf(const Round& round,
+                                    const std::vector<secagg::MemberId>& members) {
+  std::vector<DeviceNumber> out;
+  for (const secagg::MemberId& member : members) out.push_back(round.members.at(member));
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+// The session holds the permit until it gives it back with the sum or the end.
+const dp::RoundPermit* PermitOf(const secagg::ServerState& session) {
+  return std::visit(
+      [](const auto& s) -> const dp::RoundPermit* {
+        if constexpr (requires { s.core.permit; }) {
+          return &s.core.permit;
+        } else {
+          return nullptr;
+        }
+      },
+      session);
+}
+
+std::uint32_t RosterOf(const secagg::ServerState& session) {
+  const auto* unmasking = std::get_if<secagg::server::state::Unmasking>(&session);
+  return unmasking == nullptr ? 0 : static_cast<std::uint32_t>(unmasking->frozen.roster.size());
+}
+
+RoundReport ReportOf(const Round& round, const Core& core) {
+  RoundReport out;
+  out.id = round.id;
+  out.cohort = static_cast<std::uint32_t>(round.cohort.size());
+  out.roster = round.roster;
+  out.survivors = static_cast<std::uint32_t>(round.survivors.size());
+  out.model_version = core.model_version;
+  out.model_hash = core.model_hash;
+  return out;
+}
+
+// Records the end of a round without a model. Charged for good once shares were asked for.
+bool Abandon(Work& work, const Round& round, std::string reason, dp::RoundPermit permit) {
+  dp::Ledger& ledger = work.core.ledger;
+  const Result<dp::LedgerEntry> entry =
+      ledger.Opened(KeyOf(round)) ? ledger.Burn(KeyOf(round)) : ledger.Release(std::move(permit));
+  if (!entry) return false;
+  ++work.core.abandoned;
+  ++work.core.abandoned_in_a_row;
+  RoundReport report = ReportOf(round, work.core);
+  report.reason = reason;
+  work.effects.push_back(
+      effect::PersistAbandon{round.id, std::move(reason), work.now, {RowOf(*entry)}});
+  work.effects.push_back(effect::RoundEnded{std::move(report)});
+  return true;
+}
+
+// Turns what the session wants into what the shell does, in the same order.
+class SessionEffects {
+ public:
+  SessionEffects(Work& work, Round& round, const secagg::ServerState& session)
+      : work_(work), round_(round), session_(session) {}
+
+  void operator()(secagg::server::effect::Send&& e) {
+    work_.effects.push_back(effect::Send{round_.members.at(e.to), e.type, std::move(e.frame)});
+  }
+  // The charge is final from here; who is in the sum has taken part.
+  void operator()(secagg::server::effect::PersistSurvivors&& e) {
+    round_.survivors = DevicesOf(round_, e.survivors);
+    round_.roster = RosterOf(session_);
+    for (const DeviceNumber device : round_.survivors) {
+      ++work_.core.devices[device].participations;
+    }
+    const dp::RoundPermit* permit = PermitOf(session_);
+    if (permit == nullptr) return Broken();
+    const Result<dp::LedgerEntry> entry = work_.core.ledger.MarkOpened(*permit);
+    if (!entry) return Broken();
+    work_.effects.push_back(
+        effect::PersistSurvivors{round_.id, round_.roster, round_.survivors, {RowOf(*entry)}});
+  }
+  void operator()(secagg::server::effect::StartTimer&& e) {
+    work_.effects.push_back(effect::StartTimer{round_.id, e.phase, e.duration_ms});
+  }
+  void operator()(secagg::server::effect::SumReady&& e) {
+    work_.effects.push_back(effect::Aggregate{round_.id, std::move(e.sum),
+                                              static_cast<std::uint32_t>(e.survivors.size())});
+    sum_permit_ = std::move(e.permit);
+  }
+  void operator()(secagg::server::effect::Abandoned&& e) {
+    abandoned_ = true;
+    if (!Abandon(work_, round_, std::string(ToString(e.reason)), std::move(e.permit))) Broken();
+  }
+  void operator()(secagg::server::effect::Evidence&& e) {
+    work_.effects.push_back(effect::Fault{round_.members.at(e.member), e.fault});
+  }
+
+  // Nothing after a broken ledger may reach a device.
+  void Broken() { broken_ = true; }
+  bool broken() const { return broken_; }
+  bool abandoned() const { return abandoned_; }
+  std::optional<dp::RoundPermit>& sum_permit() { return sum_permit_; }
+
+ private:
+  Work& work_;
+  Round& round_;
+  const secagg::ServerState& session_;
+  std::optional<dp::RoundPermit> sum_permit_;
+  bool abandoned_ = false;
+  bool broken_ = false;
+};
+
+// Where the session's transition leads.
+Phase Follow(Work& work, Round round, secagg::ServerConfig config,
+             secagg::ServerTransition transition, bool stopping) {
+  work.refused = transition.refused;
+  SessionEffects take(work, round, transition.next);
+  for (secagg::ServerEffect& one : transition.effects) {
+    std::visit([&take](auto& e) { take(std::move(e)); }, one);
+    if (take.broken()) return Halt(work, StopReason::kInternal);
+  }
+  if (take.abandoned()) return Pause(work, stopping);
+  if (take.sum_permit()) {
+    return state::Committing{std::move(round), std::move(config), std::move(transition.next),
+                             std::move(*take.sum_permit()), stopping};
+  }
+  return state::Running{std::move(round), std::move(config), std::move(transition.next)};
+}
+
+// Tells the members how it ended. The session has nothing more to say than that.
+void Close(Work& work, state::Committing&& s, wire::CloseStatus status, const Hash256& result) {
+  secagg::ServerTransition closed =
+      secagg::Step(std::move(s.session), secagg::server::event::Finish{status, result}, s.config);
+  for (secagg::ServerEffect& one : closed.effects) {
+    if (auto* send = std::get_if<secagg::server::effect::Send>(&one)) {
+      work.effects.push_back(
+          effect::Send{s.round.members.at(send->to), send->type, std::move(send->frame)});
+    }
+  }
+}
+
+RoundRow RowOf(const Round& round, std::int64_t started) {
+  RoundRow row;
+  row.id = round.id;
+  row.attempt = round.attempt;
+  row.cohort = static_cast<std::uint32_t>(round.cohort.size());
+  row.model_version = round.model_version;
+  row.started_unix_ms = started;
+  return row;
+}
+
+}  // namespace
+
+Phase Continue(Work& work, state::Running&& s, secagg::ServerEvent event, bool stopping) {
+  secagg::ServerTransition transition =
+      secagg::Step(std::move(s.session), std::move(event), s.config);
+  return Follow(work, std::move(s.round), std::move(s.config), std::move(transition), stopping);
+}
+
+Phase Halt(Work& work, StopReason reason) {
+  work.effects.push_back(effect::Finished{reason});
+  return state::Stopped{reason};
+}
+
+// Asks for a cohort where there is one to be had.
+Phase GatherOrDraw(Work& work) {
+  const MachineConfig& config = work.core.config;
+  if (NumConnected(work.core) < std::max(config.cohort, config.connected_min)) {
+    return state::Gathering{};
+  }
+  std::vector<DeviceNumber> eligible = Eligible(work.core);
+  if (eligible.size() < config.roster_min) {
+    // Whoever could come is here: waiting would never end.
+    if (config.connected_min > 0) return Halt(work, StopReason::kParticipations);
+    return state::Gathering{};
+  }
+  const RoundId id{work.core.epoch, work.core.last_counter + 1};
+  work.effects.push_back(effect::Draw{id, std::move(eligible)});
+  return state::Drawing{id};
+}
+
+// After a round, or at the start.
+Phase Next(Work& work, bool stopping) {
+  const MachineConfig& config = work.core.config;
+  if (work.core.committed >= config.rounds_max) return Halt(work, StopReason::kTaskComplete);
+  if (config.stop_after > 0 && work.core.committed >= config.stop_after) {
+    return Halt(work, StopReason::kRoundsReached);
+  }
+  if (stopping) return Halt(work, StopReason::kAsked);
+  return GatherOrDraw(work);
+}
+
+// A failing round must not start the next one at once.
+Phase Pause(Work& work, bool stopping) {
+  if (stopping || work.core.config.pause_ms == 0) return Next(work, stopping);
+  const std::uint32_t times = std::clamp(work.core.abandoned_in_a_row, 1U, kPausesMax);
+  work.effects.push_back(effect::StartPause{work.core.config.pause_ms * times});
+  return state::Gathering{true};
+}
+
+void NoteConnected(Work& work, const event::Connected& e) {
+  DeviceEntry& entry = work.core.devices[e.device];
+  entry.identity = e.identity;
+  entry.connected = true;
+}
+
+// False: it was not connected.
+bool NoteDisconnected(Work& work, DeviceNumber device) {
+  const auto it = work.core.devices.find(device);
+  if (it == work.core.devices.end() || !it->second.connected) return false;
+  it->second.connected = false;
+  return true;
+}
+
+// The member of the open round that `device` is now, if it is one. A device that was enrolled anew
+// in the meantime has another key and is nobody here.
+const secagg::MemberId* MemberOf(const Core& core, const Round& round, DeviceNumber device) {
+  const auto it = core.devices.find(device);
+  if (it == core.devices.end()) return nullptr;
+  const auto member = round.members.find(it->second.identity);
+  if (member == round.members.end() || member->second != device) return nullptr;
+  return &member->first;
+}
+
+// A lost connection may come back; a phase without it ends when the grace does.
+Phase Lost(Work& work, state::Running&& s, DeviceNumber device) {
+  const secagg::MemberId* member = MemberOf(work.core, s.round, device);
+  if (member == nullptr) return std::move(s);
+  if (work.core.config.reconnect_ms > 0) {
+    work.effects.push_back(effect::StartGrace{s.round.id, device, work.core.config.reconnect_ms});
+    return std::move(s);
+  }
+  const secagg::MemberId left = *member;
+  Phase next = Continue(work, std::move(s), secagg::server::event::Left{left});
+  work.refused = false;  // that it was gone is news to us, if not to the session
+  return next;
+}
+
+// The cohort as members, or nothing when it does not fit what was asked for.
+std::optional<Round> MakeRound(const Core& core, const event::Drawn& e) {
+  Round round;
+  round.id = e.id;
+  round.attempt = e.intent.key.attempt;
+  round.model_version = core.model_version;
+  round.cohort = e.cohort;
+  for (const DeviceNumber device : e.cohort) {
+    const auto it = core.devices.find(device);
+    if (it == core.devices.end()) return std::nullopt;
+    round.members.emplace(it->second.identity, device);
+  }
+  const auto& invited = e.config.invited();
+  const bool same = std::all_of(invited.begin(), invited.end(), [&round](const auto& member) {
+    return round.members.contains(member);
+  });
+  if (!same || invited.size() != round.members.size() || invited.size() != e.cohort.size() ||
+      e.intent.key.round != e.id) {
+    return std::nullopt;
+  }
+  return round;
+}
+
+// Charges, then announces.
+Phase Open(Work& work, Round round, event::Drawn&& e) {
+  Result<dp::Reservation> reserved = work.core.ledger.Reserve(e.intent);
+  if (!reserved) {
+    return Halt(work, reserved.error().code() == ErrorCode::kResourceExhausted
+                          ? StopReason::kBudgetSpent
+                          : StopReason::kInternal);
+  }
+  work.core.last_counter = round.id.counter;
+  work.effects.push_back(effect::PersistReserve{RowOf(round, work.now), {RowOf(reserved->entry)}});
+  const std::vector<DeviceNumber> cohort = round.cohort;
+  secagg::ServerTransition started = secagg::StartServer(e.config, std::move(reserved->permit));
+  Phase phase = Follow(work, std::move(round), std::move(e.config), std::move(started), false);
+  for (const DeviceNumber device : cohort) {
+    auto* running = std::get_if<state::Running>(&phase);
+    if (running == nullptr) break;
+    if (!work.core.devices[device].connected) phase = Lost(work, std::move(*running), device);
+  }
+  return phase;
+}
+
+Phase Commit(Work& work, state::Committing&& s, event::Computed&& e) {
+  const Result<dp::LedgerEntry> entry = work.core.ledger.Commit(std::move(s.permit));
+  if (!entry) return Halt(work, StopReason::kInternal);
+  RoundRow row = RowOf(s.round, 0);
+  row.sum_hash = e.sum_hash;
+  row.ended_unix_ms = work.now;
+  ++work.core.committed;
+  work.core.abandoned_in_a_row = 0;
+  work.core.model_version = e.model.version;
+  work.core.model_hash = e.model.hash;
+  work.effects.push_back(effect::PersistCommit{
+      std::move(row), std::move(e.model), std::move(e.server_state), {RowOf(*entry)}});
+  RoundReport report = ReportOf(s.round, work.core);
+  report.committed = true;
+  const bool stopping = s.stopping;
+  Close(work, std::move(s), wire::CloseStatus::kCommitted, work.core.model_hash);
+  work.effects.push_back(effect::RoundEnded{std::move(report)});
+  return Next(work, stopping);
+}
+
+Phase GiveUp(Work& work, state::Committing&& s, std::string reason) {
+  if (!Abandon(work, s.round, std::move(reason), std::move(s.permit))) {
+    return Halt(work, StopReason::kInternal);
+  }
+  const bool stopping = s.stopping;
+  Close(work, std::move(s), wire::CloseStatus::kAbandoned, {});
+  return Pause(work, stopping);
+}
+
+}  // namespace demur::coordinator::machine

@@ -1,0 +1,91 @@
+#include "demur/coordinator/recovery.h"
+
+#include <utility>
+#include <vector>
+
+namespace demur::coordinator {
+namespace {
+
+Error Damaged(const std::string& what) {
+  return Error(ErrorCode::kDataLoss, "coordinator recovery: " + what);
+}
+
+Result<dp::Ledger> Replay(const Snapshot& snapshot, const PreparedTask& task) {
+  std::vector<dp::LedgerEntry> entries;
+  for (const LedgerRow& row : snapshot.ledger) {
+    DEMUR_TRY(dp::LedgerEntry entry, dp::LedgerEntry::Parse(row.entry));
+    if (entry.seq != row.seq) return Damaged("a ledger entry under another number");
+    entries.push_back(std::move(entry));
+  }
+  Result<dp::Ledger> ledger = dp::Ledger::FromEntries(task.ledger_policy(), entries);
+  if (!ledger) return std::move(ledger).error().WithContext("privacy ledger");
+  return ledger;
+}
+
+// Store and ledger are written in one transaction; when they tell different stories, neither is to
+// be believed.
+Status CheckAgreement(const Snapshot& snapshot, const dp::Ledger& ledger) {
+  const std::vector<dp::RoundKey> unsettled = ledger.Unsettled();
+  if (!snapshot.open_round) {
+    if (!unsettled.empty()) return Damaged("the ledger has an open round that the store has not");
+    return {};
+  }
+  const dp::RoundKey key{snapshot.open_round->id, snapshot.open_round->attempt};
+  if (unsettled.size() != 1 || unsettled.front() != key) {
+    return Damaged("the store has an open round that the ledger has not");
+  }
+  if ((snapshot.open_round->state == RoundState::kUnmasking) != ledger.Opened(key)) {
+    return Damaged("store and ledger differ on whether a round was opened");
+  }
+  return {};
+}
+
+Status Settle(RoundStore& store, const RoundRow& open, std::int64_t now, dp::Ledger* ledger) {
+  const dp::RoundKey key{open.id, open.attempt};
+  const bool opened = ledger->Opened(key);
+  Result<dp::LedgerEntry> entry = Error(ErrorCode::kInternal, "not settled");
+  if (opened) {
+    entry = ledger->Burn(key);
+  } else {
+    DEMUR_TRY(dp::RoundPermit permit, ledger->Resume(key));
+    entry = ledger->Release(std::move(permit));
+  }
+  if (!entry) return std::move(entry).error();
+  return store.Abandon(open.id, "coordinator restarted", now, {{entry->seq, entry->Encode()}});
+}
+
+}  // namespace
+
+Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const MachineConfig& config,
+                          std::int64_t now_unix_ms) {
+  DEMUR_TRY(Snapshot snapshot, store.Load());
+  if (snapshot.task != task.id()) {
+    return Error(ErrorCode::kFailedPrecondition, "the store is of another task than task.toml");
+  }
+  DEMUR_TRY(dp::Ledger ledger, Replay(snapshot, task));
+  DEMUR_RETURN_IF_ERROR(CheckAgreement(snapshot, ledger));
+  Result<model::SharedModel> model = model::SharedModel::FromCanonical(
+      task.schema(), snapshot.model.blob, task.config().training.value_max);
+  if (!model) return Damaged("the model does not fit the task: " + model.error().message());
+  DEMUR_TRY(learning::ServerState server_state,
+            learning::ServerState::Parse(task.schema(), snapshot.server_state));
+  if (snapshot.open_round) {
+    DEMUR_RETURN_IF_ERROR(Settle(store, *snapshot.open_round, now_unix_ms, &ledger));
+    ++snapshot.abandoned;
+  }
+
+  machine::Core core{config, {}, std::move(ledger)};
+  for (const DeviceRow& row : snapshot.devices) {
+    core.devices[row.number].participations = row.participations;
+  }
+  core.epoch = snapshot.epoch;
+  core.last_counter = snapshot.last_counter;
+  core.committed = snapshot.committed;
+  core.abandoned = snapshot.abandoned;
+  core.model_version = snapshot.model.version;
+  core.model_hash = snapshot.model.hash;
+  return Recovered{std::move(core), std::move(*model), std::move(server_state),
+                   std::make_shared<const Bytes>(std::move(snapshot.model.blob))};
+}
+
+}  // namespace demur::coordinator

@@ -1,0 +1,110 @@
+#include <algorithm>
+#include <iterator>
+
+#include "demur/crypto/hash.h"
+#include "demur/secagg/server.h"
+#include "server_steps.h"
+
+namespace demur::secagg {
+namespace {
+
+Error Bad(const char* what) { return Error(ErrorCode::kInvalidArgument, what); }
+
+}  // namespace
+
+Result<ServerConfig> ServerConfig::Create(const model::Plan& plan,
+                                          crypto::Ed25519KeyPair signing_key,
+                                          std::vector<MemberId> invited,
+                                          const Hash256& server_nonce,
+                                          CertificateCheck check_certificate) {
+  DEMUR_RETURN_IF_ERROR(plan.Validate());
+  DEMUR_RETURN_IF_ERROR(CheckProfile(plan.secagg));
+  if (!check_certificate) return Bad("secagg: no certificate check");
+  std::sort(invited.begin(), invited.end());
+  if (std::adjacent_find(invited.begin(), invited.end()) != invited.end()) {
+    return Bad("secagg: a member is invited twice");
+  }
+  if (invited.size() < plan.secagg.roster_min || invited.size() > plan.secagg.roster_max) {
+    return Bad("secagg: the cohort is outside the plan's roster");
+  }
+  for (const std::size_t n : {std::size_t{plan.secagg.roster_min}, invited.size()}) {
+    DEMUR_RETURN_IF_ERROR([&]() -> Status {
+      DEMUR_TRY([[maybe_unused]] const auto parameters,
+                ComputeParameters(static_cast<std::uint32_t>(n), plan.secagg));
+      return {};
+    }());
+  }
+  const Bytes encoded_plan = wire::EncodePlan(plan);
+  Bytes body = wire::Encode(wire::Announce{encoded_plan, crypto::Sha256(server_nonce)});
+  if (body.size() > wire::kMaxAnnounceLen) return Bad("secagg: the plan is too long to announce");
+  ServerConfig config;
+  DEMUR_TRY(const auto layout, model::Layout::Create(plan.training.schema, plan.training.slice));
+  config.announcement_ = {plan, crypto::Sha256(body), crypto::Sha256(encoded_plan),
+                          crypto::Sha256(server_nonce), layout.dim()};
+  DEMUR_TRY(const auto message, SignMessage(signing_key, wire::FrameType::kAnnounce, Hash256{},
+                                            kNoIndex, std::move(body)));
+  config.announce_frame_ = std::make_shared<const Bytes>(wire::Encode(message));
+  config.signing_key_ = std::move(signing_key);
+  config.invited_ = std::move(invited);
+  config.server_nonce_ = server_nonce;
+  config.check_certificate_ = std::move(check_certificate);
+  return config;
+}
+
+const dp::RoundPermit* PermitOf(const ServerState& state) noexcept {
+  return std::visit(
+      []<class S>(const S& s) -> const dp::RoundPermit* {
+        if constexpr (requires { s.core; }) {
+          return s.core.permit.valid() ? &s.core.permit : nullptr;
+        } else {
+          return nullptr;
+        }
+      },
+      state);
+}
+
+std::uint32_t PendingMembers(const ServerState& state) noexcept {
+  return std::visit(
+      []<class S>(const S& s) -> std::uint32_t {
+        if constexpr (requires { server::Pending(s.core, s); }) {
+          return server::Pending(s.core, s);
+        } else {
+          return 0;
+        }
+      },
+      state);
+}
+
+std::string_view NameOf(const ServerState& state) noexcept {
+  static constexpr std::string_view kNames[] = {"announced", "advertising", "sharing", "masking",
+                                                "unmasking", "summed",      "done",    "aborted"};
+  static_assert(std::size(kNames) == std::variant_size_v<ServerState>);
+  return kNames[state.index()];
+}
+
+std::string_view ToString(Phase phase) noexcept {
+  static constexpr std::string_view kNames[] = {"unknown", "training", "advertise",
+                                                "share",   "mask",     "unmask"};
+  const auto number = static_cast<std::size_t>(phase);
+  return kNames[number < std::size(kNames) ? number : 0];
+}
+
+std::string_view ToString(Fault fault) noexcept {
+  static constexpr std::string_view kNames[] = {
+      "unknown",          "malformed message",      "bad signature",      "message out of order",
+      "second body",      "another round",          "certificate",        "bad key",
+      "duplicate key",    "wrong neighbours",       "another member set", "bad vector",
+      "wrong share kind", "share is not the dealt", "bad dealing"};
+  const auto number = static_cast<std::size_t>(fault);
+  return kNames[number < std::size(kNames) ? number : 0];
+}
+
+std::string_view ToString(ServerAbort reason) noexcept {
+  static constexpr std::string_view kNames[] = {
+      "unknown",           "stopped",        "roster too small", "too few members shared",
+      "too few survivors", "too few shares", "bad dealing",      "internal"};
+  const auto number = static_cast<std::size_t>(reason);
+  return kNames[number < std::size(kNames) ? number : 0];
+}
+
+}  // namespace demur::secagg

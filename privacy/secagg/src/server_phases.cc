@@ -1,0 +1,301 @@
+#include <algorithm>
+#include <map>
+
+#include "demur/base/check.h"
+#include "demur/secagg/packing.h"
+#include "server_steps.h"
+
+namespace demur::secagg::server {
+namespace {
+
+using wire::FrameType;
+
+template <class State>
+ServerTransition EndOrWait(State state, Effects effects, const ServerConfig& config);
+
+template <>
+ServerTransition EndOrWait(state::Sharing state, Effects effects, const ServerConfig& config) {
+  if (Pending(state.core, state) == 0) {
+    return EndSharing(std::move(state), std::move(effects), config);
+  }
+  return {std::move(state), std::move(effects), false};
+}
+template <>
+ServerTransition EndOrWait(state::Masking state, Effects effects, const ServerConfig& config) {
+  if (Pending(state.core, state) == 0) {
+    return EndMasking(std::move(state), std::move(effects), config);
+  }
+  return {std::move(state), std::move(effects), false};
+}
+template <>
+ServerTransition EndOrWait(state::Unmasking state, Effects effects, const ServerConfig& config) {
+  if (Pending(state.core, state) == 0) {
+    return EndUnmasking(std::move(state), std::move(effects), config);
+  }
+  return {std::move(state), std::move(effects), false};
+}
+
+// Active members that did not send `type` in time.
+void MarkMissed(Core& core, FrameType type, Effects& effects, const ServerConfig& config) {
+  for (Member& member : core.members) {
+    if (member.standing != Standing::kActive || HasAccepted(member, type)) continue;
+    member.standing = Standing::kMissed;
+    SendExcluded(member, effects, config);
+  }
+}
+
+// Two members with one key are both out: whose it is cannot be told, and who came first must not
+// matter.
+void ExcludeDoubles(Core& core, const std::vector<wire::Advertise>& advertised, Effects& effects,
+                    const ServerConfig& config) {
+  std::map<crypto::PublicKey, std::uint32_t> uses;
+  for (const auto& entry : advertised) {
+    ++uses[entry.channel_key];
+    ++uses[entry.mask_key];
+  }
+  for (const auto& entry : advertised) {
+    if (uses[entry.channel_key] == 1 && uses[entry.mask_key] == 1) continue;
+    Member& member = *FindMember(core, entry.identity_key);
+    member.standing = Standing::kExcluded;
+    effects.emplace_back(effect::Evidence{member.id, Fault::kDuplicateKey});
+    SendExcluded(member, effects, config);
+  }
+}
+
+std::vector<wire::Advertise> Advertised(const Core& core) {
+  std::vector<wire::Advertise> out;
+  for (const Member& member : core.members) {
+    if (member.standing != Standing::kActive) continue;
+    auto advertise = wire::DecodeAdvertise(member.advertise.body);
+    DEMUR_CHECK(advertise.has_value(), "an M1 was checked when it came");
+    out.push_back(std::move(*advertise));
+  }
+  return out;
+}
+
+// The members are in order of their identity keys, and so is the roster.
+Frozen FreezeRoster(Core& core, const std::vector<wire::Advertise>& advertised,
+                    const Parameters& parameters, const ServerConfig& config) {
+  Frozen frozen;
+  frozen.parameters = parameters;
+  std::vector<Hash256> leaves;
+  auto next = advertised.begin();
+  for (std::uint32_t position = 0; position < core.members.size(); ++position) {
+    Member& member = core.members[position];
+    if (member.standing != Standing::kActive) continue;
+    member.index = static_cast<std::uint32_t>(frozen.roster.size());
+    frozen.roster.push_back({position, next->channel_key, next->mask_key, next->self_commitment});
+    leaves.push_back(RosterLeaf(*next));
+    ++next;
+  }
+  frozen.facts = MakeSession(config.announcement(), config.server_nonce(), MerkleRoot(leaves),
+                             static_cast<std::uint32_t>(leaves.size()));
+  return frozen;
+}
+
+// Enough members, and enough neighbours of each in the set that its secrets can be opened.
+bool HoldsTogether(const Frozen& frozen, const MemberSet& members, const MemberSet& helpers) {
+  if (helpers.count() < frozen.parameters.survivors_min) return false;
+  for (std::uint32_t i = 0; i < frozen.facts.n; ++i) {
+    if (members.Contains(i) && frozen.graph.CountIn(i, helpers) < frozen.parameters.threshold) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<MemberId> IdsOf(const Core& core, const Frozen& frozen, const MemberSet& set) {
+  std::vector<MemberId> out;
+  out.reserve(set.count());
+  for (std::uint32_t i = 0; i < frozen.facts.n; ++i) {
+    if (set.Contains(i)) out.push_back(core.members[frozen.roster[i].position].id);
+  }
+  return out;
+}
+
+// What is left of the dealings once everybody has its ciphertexts.
+std::vector<DealtHashes> KeepHashes(const std::vector<Dealing>& dealings) {
+  std::vector<DealtHashes> out(dealings.size());
+  for (std::size_t i = 0; i < dealings.size(); ++i) {
+    for (const wire::SealedShares& item : dealings[i].items) {
+      out[i].holders.push_back(item.index);
+      out[i].mask.push_back(item.mask_share_hash);
+      out[i].self.push_back(item.self_share_hash);
+    }
+  }
+  return out;
+}
+
+std::uint32_t CountWaiting(const Core& core, FrameType type) noexcept {
+  return static_cast<std::uint32_t>(
+      std::count_if(core.members.begin(), core.members.end(), [type](const Member& member) {
+        return member.standing == Standing::kActive && !HasAccepted(member, type);
+      }));
+}
+
+}  // namespace
+
+std::uint32_t Pending(const Core& core, const state::Announced&) noexcept {
+  return CountWaiting(core, FrameType::kAdvertise);
+}
+std::uint32_t Pending(const Core& core, const state::Advertising&) noexcept {
+  return CountWaiting(core, FrameType::kAdvertise);
+}
+// From here on whoever is not part of a set is no longer active.
+std::uint32_t Pending(const Core& core, const state::Sharing&) noexcept {
+  return CountWaiting(core, FrameType::kShares);
+}
+std::uint32_t Pending(const Core& core, const state::Masking&) noexcept {
+  return CountWaiting(core, FrameType::kMasked);
+}
+std::uint32_t Pending(const Core& core, const state::Unmasking&) noexcept {
+  return CountWaiting(core, FrameType::kUnmask);
+}
+
+void StartTimer(Phase phase, Effects& effects, const ServerConfig& config) {
+  const model::TimeoutPlan& timeouts = config.announcement().plan.timeouts;
+  std::uint32_t duration_ms = 0;
+  switch (phase) {
+    case Phase::kTraining:
+      duration_ms = timeouts.training_ms;
+      break;
+    case Phase::kAdvertise:
+      duration_ms = timeouts.advertise_ms;
+      break;
+    case Phase::kShare:
+      duration_ms = timeouts.share_ms;
+      break;
+    case Phase::kMask:
+      duration_ms = timeouts.mask_ms;
+      break;
+    case Phase::kUnmask:
+      duration_ms = timeouts.unmask_ms;
+      break;
+  }
+  if (duration_ms > 0) effects.emplace_back(effect::StartTimer{phase, duration_ms});
+}
+
+void SendExcluded(const Member& member, Effects& effects, const ServerConfig& config) {
+  if (auto frame = MakeClose(config, wire::CloseStatus::kExcluded, {})) {
+    effects.emplace_back(effect::Send{member.id, FrameType::kClose, std::move(frame)});
+  }
+}
+
+ServerTransition Abandon(Core core, ServerAbort reason, bool shares_asked, Effects effects,
+                         const ServerConfig& config) {
+  effects.emplace_back(effect::Abandoned{reason, shares_asked, std::move(core.permit)});
+  const auto frame = MakeClose(config, wire::CloseStatus::kAbandoned, {});
+  for (const Member& member : core.members) {
+    if (member.standing != Standing::kActive || !frame) continue;
+    effects.emplace_back(effect::Send{member.id, FrameType::kClose, frame});
+  }
+  return {state::Aborted{reason}, std::move(effects), false};
+}
+
+ServerTransition EndAdvertising(Core core, Effects effects, const ServerConfig& config) {
+  MarkMissed(core, FrameType::kAdvertise, effects, config);
+  auto advertised = Advertised(core);
+  ExcludeDoubles(core, advertised, effects, config);
+  advertised = Advertised(core);
+  const auto parameters = ComputeParameters(static_cast<std::uint32_t>(advertised.size()),
+                                            config.announcement().plan.secagg);
+  if (!parameters) {
+    return Abandon(std::move(core), ServerAbort::kRosterTooSmall, false, std::move(effects),
+                   config);
+  }
+  Frozen frozen = FreezeRoster(core, advertised, *parameters, config);
+  auto graph = Graph::Create(frozen.facts.n, parameters->neighbours, GraphSeed(frozen.facts));
+  if (!graph) {
+    return Abandon(std::move(core), ServerAbort::kInternal, false, std::move(effects), config);
+  }
+  frozen.graph = std::move(*graph);
+  StartTimer(Phase::kShare, effects, config);
+  for (std::uint32_t i = 0; i < frozen.facts.n; ++i) {
+    auto frame = MakeRoster(config, core, frozen, i);
+    if (!frame) {
+      return Abandon(std::move(core), ServerAbort::kInternal, false, std::move(effects), config);
+    }
+    const MemberId& to = core.members[frozen.roster[i].position].id;
+    effects.emplace_back(effect::Send{to, FrameType::kRoster, std::move(frame)});
+  }
+  std::vector<Dealing> dealings(frozen.facts.n);
+  return EndOrWait(state::Sharing{std::move(core), std::move(frozen), std::move(dealings)},
+                   std::move(effects), config);
+}
+
+ServerTransition EndSharing(state::Sharing state, Effects effects, const ServerConfig& config) {
+  MarkMissed(state.core, FrameType::kShares, effects, config);
+  MemberSet shared(state.frozen.facts.n);
+  for (std::uint32_t i = 0; i < state.frozen.facts.n; ++i) {
+    const Member& member = state.core.members[state.frozen.roster[i].position];
+    if (member.standing == Standing::kActive) shared.Insert(i);
+  }
+  if (!HoldsTogether(state.frozen, shared, shared)) {
+    return Abandon(std::move(state.core), ServerAbort::kTooFewShared, false, std::move(effects),
+                   config);
+  }
+  const std::uint32_t n = state.frozen.facts.n;
+  state::Masking next{std::move(state.core),
+                      std::move(state.frozen),
+                      std::move(state.dealings),
+                      std::move(shared),
+                      MemberSet(n),
+                      {}};
+  next.sum.assign(config.announcement().dim, 0);
+  StartTimer(Phase::kMask, effects, config);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    if (!next.shared.Contains(i)) continue;
+    auto frame = MakeInbox(config, next, i);
+    if (!frame) {
+      return Abandon(std::move(next.core), ServerAbort::kInternal, false, std::move(effects),
+                     config);
+    }
+    const MemberId& to = next.core.members[next.frozen.roster[i].position].id;
+    effects.emplace_back(effect::Send{to, FrameType::kInbox, std::move(frame)});
+  }
+  return EndOrWait(std::move(next), std::move(effects), config);
+}
+
+ServerTransition EndMasking(state::Masking state, Effects effects, const ServerConfig& config) {
+  MarkMissed(state.core, FrameType::kMasked, effects, config);
+  if (!HoldsTogether(state.frozen, state.shared, state.survivors)) {
+    return Abandon(std::move(state.core), ServerAbort::kTooFewSurvivors, false, std::move(effects),
+                   config);
+  }
+  auto confirm = MakeConfirmRequest(config, state.frozen, state.survivors);
+  if (!confirm) {
+    return Abandon(std::move(state.core), ServerAbort::kInternal, false, std::move(effects),
+                   config);
+  }
+  // Durable before anybody is asked for a share: a restart must neither ask for another set nor
+  // think that the charge can be given back.
+  effects.emplace_back(effect::PersistSurvivors{state.frozen.facts.session,
+                                                IdsOf(state.core, state.frozen, state.survivors)});
+  StartTimer(Phase::kUnmask, effects, config);
+  for (const Member& member : state.core.members) {
+    if (member.standing != Standing::kActive) continue;
+    effects.emplace_back(effect::Send{member.id, FrameType::kConfirmRequest, confirm});
+  }
+  state::Unmasking next{std::move(state.core),      std::move(state.frozen),
+                        KeepHashes(state.dealings), std::move(state.shared),
+                        std::move(state.survivors), std::move(state.sum),
+                        std::move(confirm),         {}};
+  next.opened.resize(next.frozen.facts.n);
+  return EndOrWait(std::move(next), std::move(effects), config);
+}
+
+ServerTransition EndUnmasking(state::Unmasking state, Effects effects, const ServerConfig& config) {
+  if (const auto failure = RemoveMasks(state)) {
+    if (failure->culprit) {
+      effects.emplace_back(effect::Evidence{*failure->culprit, Fault::kBadDealing});
+    }
+    return Abandon(std::move(state.core), failure->reason, true, std::move(effects), config);
+  }
+  Reduce(state.sum, config.announcement().plan.encoding.bits);
+  effects.emplace_back(effect::SumReady{std::move(state.sum),
+                                        IdsOf(state.core, state.frozen, state.survivors),
+                                        std::move(state.core.permit)});
+  return {state::Summed{std::move(state.core)}, std::move(effects), false};
+}
+
+}  // namespace demur::secagg::server

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "demur/secagg/server.h"
+
+// What the coordinator does with each message once its sender and signature are known, and what
+// happens at the end of a phase. Private to secagg; server.cc decides which of these an event leads
+// to.
+namespace demur::secagg::server {
+
+using Effects = std::vector<ServerEffect>;
+using Verdict = std::optional<Fault>;  // nullopt: accepted
+
+bool HasAccepted(const Member& member, wire::FrameType type) noexcept;
+// Null: not of the cohort.
+Member* FindMember(Core& core, const MemberId& id);
+
+// --- Accepting one message (server_messages.cc)
+// ---------------------------------------------------
+
+// Checks an M1 from `from`. Its keys become the roster's when the phase ends.
+Verdict CheckAdvertise(const ServerConfig& config, const MemberId& from, ByteView body);
+Verdict AcceptShares(const ServerConfig& config, state::Sharing& state, const Member& member,
+                     ByteView body);
+Verdict AcceptMasked(const ServerConfig& config, state::Masking& state, const Member& member,
+                     ByteView body);
+Verdict AcceptUnmask(const ServerConfig& config, state::Unmasking& state, const Member& member,
+                     ByteView body);
+
+// --- Frames
+// ------------------------------------------------------------------------------------------
+
+using Frame = std::shared_ptr<const Bytes>;
+// All: null when the library failed.
+Frame MakeRoster(const ServerConfig& config, const Core& core, const Frozen& frozen,
+                 std::uint32_t index);
+Frame MakeInbox(const ServerConfig& config, const state::Masking& state, std::uint32_t index);
+Frame MakeConfirmRequest(const ServerConfig& config, const Frozen& frozen,
+                         const MemberSet& survivors);
+Frame MakeClose(const ServerConfig& config, wire::CloseStatus status, const Hash256& result_hash);
+
+// --- Ends of phases (server_phases.cc)
+// --------------------------------------------------------------
+
+// Active members without an answer to the phase.
+std::uint32_t Pending(const Core& core, const state::Announced&) noexcept;
+std::uint32_t Pending(const Core& core, const state::Advertising&) noexcept;
+std::uint32_t Pending(const Core& core, const state::Sharing&) noexcept;
+std::uint32_t Pending(const Core& core, const state::Masking& state) noexcept;
+std::uint32_t Pending(const Core& core, const state::Unmasking& state) noexcept;
+
+// Each ends its phase, whoever is missing, and goes on until somebody is waited for again.
+ServerTransition EndAdvertising(Core core, Effects effects, const ServerConfig& config);
+ServerTransition EndSharing(state::Sharing state, Effects effects, const ServerConfig& config);
+ServerTransition EndMasking(state::Masking state, Effects effects, const ServerConfig& config);
+ServerTransition EndUnmasking(state::Unmasking state, Effects effects, const ServerConfig& config);
+
+ServerTransition Abandon(Core core, ServerAbort reason, bool shares_asked, Effects effects,
+                         const ServerConfig& config);
+// Tells `member` that the round goes on without it.
+void SendExcluded(const Member& member, Effects& effects, const ServerConfig& config);
+void StartTimer(Phase phase, Effects& effects, const ServerConfig& config);
+
+// --- The sum (unmasking.cc)
+// --------------------------------------------------------------------------
+
+struct UnmaskFailure {
+  ServerAbort reason = ServerAbort::kInternal;
+  std::optional<MemberId> culprit;  // a dealer, for evidence
+};
+// Opens the self seeds of the survivors and the mask seeds of those who dropped out, checks each
+// against what its owner advertised, and takes the masks off state.sum. nullopt: the sum is clean.
+std::optional<UnmaskFailure> RemoveMasks(state::Unmasking& state);
+
+}  // namespace demur::secagg::server

@@ -1,0 +1,2 @@
+demur_fuzz_target(NAME ledger PARTS privacy/dp)
+demur_fuzz_target(NAME device_account PARTS privacy/dp)
