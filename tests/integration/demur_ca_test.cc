@@ -12,16 +12,16 @@
 #include <string>
 #include <vector>
 
-#include "demur/base/clock.h"
 #include "demur/base/file.h"
 #include "demur/crypto/certificate.h"
 #include "demur/crypto/operator_files.h"
 #include "enrol_client.h"
+#include "fake_clock.h"
 #include "result_matchers.h"
 #include "temporary_folder.h"
 
-// The program demur-ca as an operator uses it. Its certificates start an hour before the present of
-// the machine's clock, which is the only thing here that depends on it.
+// The program demur-ca as an operator uses it. The program reads the machine's clock; the test
+// takes its own present from the certificate that the program made.
 namespace demur {
 namespace {
 
@@ -103,6 +103,10 @@ class DemurCaTest : public ::testing::Test {
   void SetUp() override {
     const Outcome made = RunCa({"init", "--dir", dir_, "--name", "my authority"});
     ASSERT_EQ(made.exit_code, 0) << made.text;
+    ASSERT_OK_AND_ASSIGN(const Bytes ca, crypto::ReadCertificateFile(dir_ + "/ca.pem"));
+    // Two hours in: after the certificates made from now on, which start an hour back.
+    const std::int64_t now = crypto::ParseCertificate(ca)->validity.not_before + 7200;
+    clock_.Advance(std::chrono::milliseconds(1000 * now - clock_.UnixMillis()));
     ASSERT_OK_AND_ASSIGN(const std::string request,
                          crypto::MakeCertifyRequest("coordinator.test", KeyOf(200), KeyOf(201)));
     ASSERT_OK(WriteFileAtomically(request_, AsBytes(request), FileMode::kPublic));
@@ -120,7 +124,7 @@ class DemurCaTest : public ::testing::Test {
   const std::string dir_ = folder_.File("ca");
   const std::string request_ = folder_.File("server.request");
   const std::string token_ = folder_.File("token");
-  SystemClock clock_;
+  testing::FakeClock clock_;
 };
 
 TEST_F(DemurCaTest, FromInitToAnEnrolledDeviceAndItsRevocation) {
