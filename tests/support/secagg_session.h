@@ -1,7 +1,5 @@
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <deque>
@@ -14,6 +12,7 @@
 #include <vector>
 
 #include "demur/base/bytes.h"
+#include "demur/base/check.h"
 #include "demur/crypto/hash.h"
 #include "demur/crypto/keys.h"
 #include "demur/dp/ledger.h"
@@ -22,7 +21,6 @@
 #include "demur/secagg/packing.h"
 #include "demur/secagg/server.h"
 #include "demur/seeded/seeded_random.h"
-#include "result_matchers.h"
 
 // A whole secure aggregation session in one process: the coordinator's step, every device's step
 // and a queue between them, with scripted departures and a tap on every message. Nothing is real
@@ -80,10 +78,8 @@ inline dp::RoundPermit MintPermit(const model::Plan& plan) {
   policy.budget.participations_max = plan.privacy.participations_max;
   policy.budget.rounds_max = plan.privacy.rounds_max;
   auto ledger = dp::Ledger::Create(policy);
-  EXPECT_OK(ledger);
   auto reservation =
       ledger->Reserve({{plan.round, plan.attempt}, plan.model_hash, std::nullopt, 1'000'000, 1});
-  EXPECT_OK(reservation);
   return std::move(reservation->permit);
 }
 
@@ -154,14 +150,12 @@ class SecAggSession {
     Fill(secagg::kNoIndex, 1, nonce);
     auto config = secagg::ServerConfig::Create(plan_, server_key_.Clone(), std::move(invited),
                                                nonce, Check());
-    ASSERT_OK(config);
     server_config_ = std::move(*config);
     Take(secagg::StartServer(*server_config_, MintPermit(plan_)));
   }
   // Start, then Deliver and deadlines until nothing moves.
   void Run() {
     Start();
-    if (::testing::Test::HasFatalFailure()) return;
     while (Settle() && FireDeadline()) {
     }
   }
@@ -266,24 +260,20 @@ class SecAggSession {
   }
   void Fill(std::uint32_t device, std::uint32_t use, std::span<std::byte> out) {
     auto stream = random_.Stream({0, plan_.round.Packed(), use, device, Purpose::kKeys});
-    ASSERT_OK(stream);
-    ASSERT_OK((*stream)->Fill(out));
+    DEMUR_CHECK((*stream)->Fill(out).has_value(), "the seeded stream does not fail");
   }
   secagg::ClientSecrets SecretsOf(std::uint32_t device) {
     auto stream = random_.Stream({0, plan_.round.Packed(), 2, device, Purpose::kKeys});
-    EXPECT_OK(stream);
     auto secrets = secagg::DrawClientSecrets(**stream);
-    EXPECT_OK(secrets);
     return std::move(*secrets);
   }
   // Opens M0 and makes the device ready to speak.
   void Prepare(std::uint32_t index, ByteView announce_frame) {
     Device& device = devices_[index];
     auto announcement = secagg::OpenAnnouncement(announce_frame, server_key_.public_key);
-    ASSERT_OK(announcement);
+    if (!announcement) return;  // the device leaves such a round alone
     auto config = secagg::ClientConfig::Create(std::move(*announcement), device.identity.Clone(),
                                                device.certificate, server_key_.public_key, Check());
-    ASSERT_OK(config);
     device.config.emplace(std::move(*config));
     device.state.emplace(secagg::client::state::Idle{});
   }
@@ -292,10 +282,9 @@ class SecAggSession {
   crypto::Ed25519KeyPair MakeKey(std::uint32_t device) {
     SecretArray<32> seed;
     auto stream = random_.Stream({0, 0, 3, device, Purpose::kKeys});
-    EXPECT_OK(stream);
-    EXPECT_OK((*stream)->Fill(seed.mutable_view()));
+    DEMUR_CHECK((*stream)->Fill(seed.mutable_view()).has_value(),
+                "the seeded stream does not fail");
     auto key = crypto::Ed25519FromSeed(seed);
-    EXPECT_OK(key);
     return std::move(*key);
   }
 

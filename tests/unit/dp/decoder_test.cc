@@ -92,6 +92,20 @@ TEST(DecoderTest, ASingleHugeCoordinateIsInfeasible) {
   EXPECT_ERROR(Decode(sum, 10, layout, Training(10), plan), ErrorCode::kAborted);
 }
 
+// With noise over many coordinates the norm leaves room that one coordinate may not take.
+TEST(DecoderTest, NoTableReachesBeyondItsEnd) {
+  const model::Layout layout = Whole(TwoTables(100, 8));
+  model::EncodingPlan plan = QuietEncoding(900, 10);
+  plan.noise_variance = 10'000;
+  const std::uint64_t largest =
+      LargestCoordinate(plan) + AliasTable::ForVariance(10'000).value()->max_magnitude();
+  std::vector<std::uint32_t> sum(layout.dim(), 0);
+  sum[17] = static_cast<std::uint32_t>(largest);
+  EXPECT_OK(Decode(sum, 1, layout, Training(10), plan));
+  ++sum[17];
+  EXPECT_ERROR(Decode(sum, 1, layout, Training(10), plan), ErrorCode::kAborted);
+}
+
 // Every coordinate within its own bound, the vector far outside.
 TEST(DecoderTest, ANormThatNobodyMayHaveIsInfeasible) {
   const model::Layout layout = Whole(TwoTables(100, 8));

@@ -119,6 +119,23 @@ TEST(DeviceBudgetTest, PlansWithoutNoiseNeedTheOwnersWord) {
   EXPECT_EQ(account.spent, RdpCurve{});
 }
 
+// Without noise no epsilon stands in the way: the count alone has to.
+TEST(DeviceBudgetTest, ParticipationsAreCountedWithoutNoiseToo) {
+  auto request = UsualRequest();
+  request.noise = false;
+  model::Plan plan = PlanFor(request);
+  DeviceFloor floor;
+  floor.allow_no_noise = true;
+  std::vector<DeviceTaskAccount> accounts;
+  for (std::uint32_t round = 1; round <= 4; ++round) {
+    plan.round.counter = round;
+    ASSERT_OK_AND_ASSIGN(const auto account, AdmitPlan(plan, kDim, floor, accounts));
+    accounts = {account};
+  }
+  plan.round.counter = 5;
+  EXPECT_ERROR(AdmitPlan(plan, kDim, floor, accounts), ErrorCode::kResourceExhausted);
+}
+
 TEST(DeviceBudgetTest, AllTasksTogetherHaveALimit) {
   const model::Plan plan = UsualPlan();
   ASSERT_OK_AND_ASSIGN(const auto one, AdmitPlan(plan, kDim, DeviceFloor{}, {}));

@@ -327,6 +327,7 @@ TEST(LedgerTest, ABrokenChainRefusesEverything) {
   EXPECT_TRUE(refused([](auto& e) { e.push_back(e.back()); }));
   EXPECT_TRUE(refused([](auto& e) { e[3].manifest[0] ^= std::byte{1}; }));
   EXPECT_TRUE(refused([](auto& e) { e[3].hash[0] ^= std::byte{1}; }));
+  EXPECT_TRUE(refused([](auto& e) { e.back().hash[0] ^= std::byte{1}; }));
   // Rewritten with a hash of its own, but not what the next entry follows.
   EXPECT_TRUE(refused([](auto& e) {
     e[4].key.attempt = 7;

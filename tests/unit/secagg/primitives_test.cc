@@ -172,7 +172,7 @@ TEST(Packing, UnpackAddUndoesPackForEveryWidthAndLength) {
 
 TEST(Packing, TheBitOrderIsTheDocumentedOne) {
   const std::uint32_t values[] = {0x1AB, 0x0CD, 0x3FF};  // 10 bits each
-  EXPECT_EQ(ToHex(Pack(values, 10)), "ab35f43f");
+  EXPECT_EQ(ToHex(Pack(values, 10)), "ab35f33f");
 }
 
 TEST(Packing, WrongLengthsAndStrayBitsAreRefusedAndNothingIsAdded) {

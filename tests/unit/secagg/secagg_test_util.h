@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "demur/crypto/hash.h"
+#include "result_matchers.h"
 #include "secagg_session.h"
 
 // What the secagg tests share: frames of a whole session to replay, and frames that a dishonest
