@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <map>
 #include <string>
 #include <string_view>
@@ -7,6 +9,7 @@
 #include <vector>
 
 #include "demur/crypto/hash.h"
+#include "result_matchers.h"
 #include "secagg_session.h"
 
 // What the secagg tests share: frames of a whole session to replay, and frames that a dishonest
