@@ -99,8 +99,11 @@ Status FillPlaceholders(Config& config) {
   if (!config.Section("task.model").Has("items")) {
     DEMUR_RETURN_IF_ERROR(config.Override("task.model.items=1"));
   }
+  // The smallest population that the rules between fields allow: TaskFor puts the real one in.
   if (!config.Section("task.privacy").Has("population")) {
-    DEMUR_RETURN_IF_ERROR(config.Override("task.privacy.population=1000000000"));
+    std::int64_t cohort = coordinator::TaskConfig{}.cohort;
+    config.Section("task").Read("cohort", &cohort, 1, 1'000'000);
+    DEMUR_RETURN_IF_ERROR(config.Override("task.privacy.population=" + std::to_string(cohort)));
   }
   return {};
 }

@@ -3,6 +3,7 @@
 #include <span>
 
 #include "demur/wire/control.h"
+#include "demur/wire/frame.h"
 #include "demur/wire/signed_body.h"
 
 namespace {

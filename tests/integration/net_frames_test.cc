@@ -13,6 +13,8 @@ namespace {
 
 using wire::FrameType;
 
+constexpr Limit kLate{5'000};  // long past kSoon, and the test fails by it
+
 class FrameStreamTest : public NetTest {
  protected:
   // A server that reads one frame with `limits`.
@@ -86,8 +88,9 @@ TEST_F(FrameStreamTest, FrameThatDripsMeetsItsDeadline) {
   three_bytes.resize(3);
   for (const Bytes& start : {FrameStart(100, 99), three_bytes}) {
     auto server = ServeOneFrame({1000, kLong, kSoon});
-    EXPECT_ERROR(Run(SendRawAndWait(listener_->port(), ClientContext(), start)),
-                 ErrorCode::kUnavailable);
+    EXPECT_ERROR(
+        Run(WithDeadline(SendRawAndWait(listener_->port(), ClientContext(), start), kLate)),
+        ErrorCode::kUnavailable);
     EXPECT_ERROR(server.get(), ErrorCode::kDeadlineExceeded);
   }
 }

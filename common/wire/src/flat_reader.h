@@ -33,8 +33,8 @@ inline Error FieldOutOfRange(const char* field) {
   return Error(ErrorCode::kInvalidArgument, std::string("message field out of range: ") + field);
 }
 
-// Whole words, and a segment table that fits. Looks at the bytes only: capnp's reader adds 1 to the
-// segment count before anything else, and sizes a table by it.
+// Whole words, and a segment table that accounts for every one of them. Looks at the bytes only:
+// capnp's reader adds 1 to the segment count before anything else, and sizes a table by it.
 bool HasSoundFraming(ByteView body, const ReadLimits& limits) noexcept;
 capnp::ReaderOptions OptionsFor(ByteView body, const ReadLimits& limits) noexcept;
 
@@ -59,7 +59,6 @@ auto ReadFlat(ByteView body, const ReadLimits& limits, Convert&& convert)
       first = copy.begin();
     }
     capnp::FlatArrayMessageReader message(kj::arrayPtr(first, num_words), OptionsFor(body, limits));
-    if (message.getEnd() != first + num_words) return MalformedMessage();
     return std::forward<Convert>(convert)(message.template getRoot<Schema>());
   } catch (const kj::Exception&) {
     return MalformedMessage();

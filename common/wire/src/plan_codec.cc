@@ -1,5 +1,7 @@
 #include "demur/wire/plan_codec.h"
 
+#include <cmath>
+
 #include "flat_reader.h"
 #include "schema/plan.capnp.h"
 
@@ -116,15 +118,17 @@ void WritePrivacy(const model::PrivacyPlan& privacy, schema::Privacy::Builder ou
   out.setRoundsMax(privacy.rounds_max);
 }
 
-model::PrivacyPlan ReadPrivacy(schema::Privacy::Reader in) {
-  model::PrivacyPlan out;
+Status ReadPrivacy(schema::Privacy::Reader in, model::PrivacyPlan* result) {
+  model::PrivacyPlan& out = *result;
   out.noise = in.getNoise();
   out.weak_privacy = in.getWeakPrivacy();
   out.epsilon = in.getEpsilon();
   out.delta = in.getDelta();
   out.participations_max = in.getParticipationsMax();
   out.rounds_max = in.getRoundsMax();
-  return out;
+  // Validate looks at these two only where there is noise.
+  if (!std::isfinite(out.epsilon) || !std::isfinite(out.delta)) return FieldOutOfRange("privacy");
+  return {};
 }
 
 void WriteSecAgg(const model::SecAggPlan& secagg, schema::SecAgg::Builder out) {
@@ -178,7 +182,7 @@ Result<model::Plan> ReadPlan(schema::Plan::Reader in, const PlanLimits& limits) 
   out.expires_unix_ms = in.getExpiresUnixMs();
   DEMUR_RETURN_IF_ERROR(ReadTraining(in.getTraining(), limits, &out.training));
   out.encoding = ReadEncoding(in.getEncoding());
-  out.privacy = ReadPrivacy(in.getPrivacy());
+  DEMUR_RETURN_IF_ERROR(ReadPrivacy(in.getPrivacy(), &out.privacy));
   out.secagg = ReadSecAgg(in.getSecagg());
   out.timeouts = ReadTimeouts(in.getTimeouts());
   return out;

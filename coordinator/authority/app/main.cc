@@ -4,7 +4,6 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -103,8 +102,6 @@ Status RunServe(const Arguments& arguments, Tools& tools) {
   signals.async_wait([&server](const asio::error_code& failure, int) {
     if (!failure) server->Stop();
   });
-  const wire::Endpoint bound{options.listen.host, server->port()};
-  log::Info("enrolment_open", {{"address", wire::Format(bound)}});
   if (!arguments.port_file.empty()) {
     const std::string text = std::to_string(server->port()) + "\n";
     const Status written =
@@ -116,6 +113,8 @@ Status RunServe(const Arguments& arguments, Tools& tools) {
       return written;
     }
   }
+  const wire::Endpoint bound{options.listen.host, server->port()};
+  log::Info("enrolment_open", {{"address", wire::Format(bound)}});
   pool.join();
   log::Info("enrolment_closed");
   return {};

@@ -228,11 +228,11 @@ Status Encoder::FillNoise(RandomStream* noise, EncodedUpdate* out) const {
   out->dim_ = layout_.dim();
   out->dense_ = has_noise();
   out->runs_.clear();
-  if (has_noise() != (noise != nullptr)) {
+  if (!has_noise() && noise == nullptr) return {};
+  if (!has_noise() || noise == nullptr) {
     return Error(ErrorCode::kFailedPrecondition,
                  "encoder: a noise stream is needed exactly when the plan has noise");
   }
-  if (!has_noise()) return {};
   out->values_.resize(layout_.dim());
   return table_->Fill(out->values_, *noise);
 }

@@ -26,8 +26,8 @@ struct Cache {
   std::deque<std::shared_ptr<const AliasTable>> tables;  // last used first
 };
 Cache& TheCache() {
-  static Cache* const cache = new Cache;  // never destroyed: threads may outlive main
-  return *cache;
+  static Cache* const kCache = new Cache;  // never destroyed: threads may outlive main
+  return *kCache;
 }
 
 constexpr std::size_t kDrawsPerBlock = 256;

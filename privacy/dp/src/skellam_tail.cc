@@ -41,10 +41,11 @@ double TailByContour(double v, double x) {
   // Far enough that the aliases, damped by the tilted law, vanish also for small v.
   const double points = std::ceil(50 * spread + 4 * 50 + 50 / c);
   const double step = 2 * kPi / points;
-  const double last = std::min(std::floor(points / 2), std::ceil(12 / spread / step));
+  const auto last =
+      static_cast<std::int64_t>(std::min(std::floor(points / 2), std::ceil(12 / spread / step)));
   double sum = 0;
-  for (double j = 0; j <= last; ++j) {
-    const double theta = j * step;
+  for (std::int64_t j = 0; j <= last; ++j) {
+    const double theta = static_cast<double>(j) * step;
     const double half_sin = std::sin(theta / 2);
     // v (cosh z - 1) - z x less its value at theta = 0.
     const std::complex<double> exponent(-2 * v * cosh_c * half_sin * half_sin,
@@ -55,7 +56,8 @@ double TailByContour(double v, double x) {
                                       std::exp(-c) * std::sin(theta));
     const double part = (std::exp(exponent) / factor).real();
     // Points come in conjugate pairs, but for 0 and the one opposite.
-    sum += j == 0 || 2 * j == points ? part : 2 * part;
+    const bool alone = j == 0 || static_cast<double>(2 * j) == points;
+    sum += alone ? part : 2 * part;
   }
   return std::exp(top) * sum / points;
 }

@@ -120,7 +120,7 @@ TEST_F(RevocationListTest, AnotherKeyOrAChangedBodyIsRefused) {
 }
 TEST_F(RevocationListTest, MalformedFilesAreRefused) {
   for (const std::string& text : {std::string("x"), std::string("{}"), Set(text_, "extra", 1),
-                                 Set(text_, "signature", "0")}) {
+                                  Set(text_, "signature", "0")}) {
     EXPECT_ERROR(ParseRevocationList(text, key_.public_key), ErrorCode::kInvalidArgument) << text;
   }
   for (const char* body : {"{}", R"({"version":2,"sequence":0,"issued":1,"devices":[]})",

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "hostile_bytes.h"
 #include "result_matchers.h"
 
@@ -45,6 +47,12 @@ TEST(PlanCodecTest, WhatValidateRefusesIsRefused) {
   EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument);
   plan = SamplePlan();
   plan.secagg.profile = static_cast<model::SecAggProfile>(9);
+  EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument);
+  plan = SamplePlan();
+  plan.privacy.noise = false;
+  plan.encoding.noise_variance = 0;
+  EXPECT_OK(DecodePlan(EncodePlan(plan)));
+  plan.privacy.epsilon = std::numeric_limits<double>::quiet_NaN();
   EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument);
   plan = SamplePlan();
   plan.version = 2;
