@@ -14,7 +14,7 @@
 namespace demur::biased_mf {
 
 inline constexpr std::size_t kLanes = 4;
-typedef float Lanes __attribute__((vector_size(16)));
+using Lanes __attribute__((vector_size(16))) = float;
 
 inline Lanes Load(const float* from) {
   Lanes out;

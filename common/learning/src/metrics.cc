@@ -59,10 +59,10 @@ double StudentQuantile(std::uint64_t freedom) {
       2.0796,  2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423};
   if (freedom <= kTable.size()) return kTable[freedom - 1];
   // Cornish-Fisher; wrong by less than 1e-5 here.
-  constexpr double z = 1.959963984540054;
+  constexpr double kZ = 1.959963984540054;
   const auto n = static_cast<double>(freedom);
-  return z + (z * z * z + z) / (4 * n) +
-         (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * n * n);
+  return kZ + (kZ * kZ * kZ + kZ) / (4 * n) +
+         (5 * std::pow(kZ, 5) + 16 * kZ * kZ * kZ + 3 * kZ) / (96 * n * n);
 }
 
 Result<Interval> MakeInterval(std::span<const double> values, bool student) {
