@@ -20,7 +20,7 @@ step() {
 # Builds TARGETS... of a preset (everything when none is named): build_preset PRESET [TARGET...]
 build_preset() {
   preset=$1; shift
-  cmake --preset "$preset" "-DDEMUR_DATA=${DEMUR_DATA:-}" "-DDEMUR_VECTORS=${DEMUR_VECTORS:-}" \
+  cmake --preset "$preset" "-DDEMUR_VECTORS=${DEMUR_VECTORS:-}" \
     >"$root/build/configure-$preset.log" 2>&1 || { cat "$root/build/configure-$preset.log"; return 1; }
   if [ $# -gt 0 ]; then
     cmake --build --preset "$preset" --target "$@"

@@ -308,9 +308,7 @@ Result<Dataset> LoadDataset(const DataConfig& config, const std::string& folder)
   auto text = ReadDataFile(full);
   if (!text && text.error().code() == ErrorCode::kNotFound) {
     return Error(ErrorCode::kNotFound,
-                 full +
-                     ": no such file; scripts/get_data.sh downloads the public data sets, "
-                     "--data says where they are");
+                 full + ": no such file; --data names the folder that holds it");
   }
   if (!text) return std::move(text).error();
   Result<Dataset> data = config.source == "ml-100k" ? ParseMovieLens100K(*text, full)

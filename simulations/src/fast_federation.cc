@@ -10,7 +10,6 @@
 #include "demur/dp/ledger.h"
 #include "demur/dp/skellam.h"
 #include "demur/learning_local/registry.h"
-#include "demur/learning_server/registry.h"
 #include "demur/simulations/federation.h"
 #include "demur/wire/plan_codec.h"
 
@@ -102,7 +101,6 @@ class FastFederation final : public Federation {
   FastOptions options_;
 
   std::unique_ptr<learning::LocalStep> local_step_;
-  std::unique_ptr<learning::ServerStep> server_step_;
   std::optional<dp::Ledger> ledger_;
   std::vector<Bench> benches_;  // one a thread
   std::vector<std::uint32_t> sum_;
@@ -120,13 +118,9 @@ class FastFederation final : public Federation {
 Status FastFederation::Start() {
   const model::Plan& plan = task_.plan_template();
   DEMUR_TRY(local_step_, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
-  DEMUR_TRY(server_step_, learning_server::MakeServerStep(plan.training.algorithm, plan.training));
   StreamId stream = client::RoundStream(plan, kNoClient, Purpose::kInitialisation);
-  DEMUR_TRY(model_, server_step_->InitialModel(random_, stream));
-  DEMUR_TRY(ledger_, dp::Ledger::Create(
-                         {.task = task_.id(),
-                          .noise = plan.privacy.noise,
-                          .budget = dp::BudgetOf(plan, task_.layout().dim(), people_.size())}));
+  DEMUR_TRY(model_, task_.server_step().InitialModel(random_, stream));
+  DEMUR_TRY(ledger_, dp::Ledger::Create(task_.ledger_policy()));
   model::Plan of_devices = plan;
   if (options_.noise == NoiseMode::kAggregate) RemoveNoise(&of_devices);
   for (unsigned worker = 0; worker < workers_.size(); ++worker) {
@@ -264,7 +258,7 @@ Status FastFederation::CommitRound(const model::Plan& plan, RoundRow* row) {
   // An infeasible sum abandons the round, as it does on the server.
   if (!mean && mean.error().code() == ErrorCode::kAborted) return {};
   if (!mean) return mean.error();
-  DEMUR_RETURN_IF_ERROR(server_step_->Run(&model_, &server_state_, *mean, task_.layout()));
+  DEMUR_RETURN_IF_ERROR(task_.server_step().Run(&model_, &server_state_, *mean, task_.layout()));
   row->update_norm = Norm(*mean);
   row->committed = true;
   ++model_version_;

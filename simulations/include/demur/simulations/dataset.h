@@ -78,8 +78,8 @@ struct DataConfig {
 // kInvalidArgument: an unknown source or signal. Type and range errors come out of Finish().
 Result<DataConfig> ReadData(Config& config);
 
-// Loads a data file. `folder`: what --data gave. kNotFound names the file and
-// scripts/get_data.sh; kInvalidArgument names file:line.
+// Loads a data file. `folder`: what --data gave. kNotFound names the file;
+// kInvalidArgument names file:line.
 Result<Dataset> LoadDataset(const DataConfig& config, const std::string& folder);
 
 }  // namespace demur::sim
