@@ -30,9 +30,9 @@ TEST(MovieLens100KTest, RatingsBecomeVerdictsAndThreesHaveNone) {
 }
 TEST(MovieLens100KTest, EveryKindOfBadLineIsNamed) {
   const std::string good = "1\t1\t5\t100\n";
-  for (const char* bad : {"1\t2\t5\n", "1\t2\t5\t100\t9\n", "x\t2\t5\t100\n", "1\t2\tnan\t100\n",
-                          "1\t2\t6\t100\n", "1\t-2\t5\t100\n",
-                          "99999999999999999999\t2\t5\t100\n"}) {
+  for (const char* bad :
+       {"1\t2\t5\n", "1\t2\t5\t100\t9\n", "x\t2\t5\t100\n", "1\t2\tnan\t100\n", "1\t2\t6\t100\n",
+        "1\t-2\t5\t100\n", "99999999999999999999\t2\t5\t100\n"}) {
     ExpectRefusedAt(ParseMovieLens100K(good + bad, "u"), "u:2");
   }
   EXPECT_ERROR(ParseMovieLens100K("", "u"), ErrorCode::kInvalidArgument);
@@ -44,9 +44,9 @@ TEST(MovieLens1MTest, AnUnknownRatingIsObservedWithoutVerdict) {
   EXPECT_ERROR(ParseMovieLens1M("1\t1\t0\t0\n", "r"), ErrorCode::kInvalidArgument);
 }
 TEST(PolisTest, AVoteWithoutTimeIsRead) {
-  ASSERT_OK_AND_ASSIGN(
-      const Dataset data,
-      ParsePolis("user\titem\tvote\ttimestamp_ms\n0\t0\t-1\t\n0\t1\t0\t5\n", "p", Signal::kNeutral));
+  ASSERT_OK_AND_ASSIGN(const Dataset data,
+                       ParsePolis("user\titem\tvote\ttimestamp_ms\n0\t0\t-1\t\n0\t1\t0\t5\n", "p",
+                                  Signal::kNeutral));
   EXPECT_EQ(data.interactions[0].event.signal, Signal::kDislike);
   EXPECT_EQ(data.interactions[1].event.signal, Signal::kNeutral);
 }
