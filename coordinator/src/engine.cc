@@ -65,7 +65,7 @@ void Engine::Deliver(ConnectionPtr connection, wire::FrameType type, Bytes frame
              [this, connection = std::move(connection), type, frame = std::move(frame)]() mutable {
                if (!Current(connection)) return;
                if (parts_.on_frame) parts_.on_frame(connection->device, type, frame);
-    FaultPoint("coordinator.received_" + std::string(ToString(type)));
+               FaultPoint("coordinator.received_" + std::string(ToString(type)));
                Handle(machine::event::Message{connection->device, type, std::move(frame)});
              });
 }
