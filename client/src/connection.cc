@@ -106,8 +106,9 @@ asio::awaitable<Status> Connection::Greet() {
   admitted_ = true;
   core_.Count([](DeviceCounts& c) { ++c.connections; });
   // What the last answer was, it goes out again: it may have been lost with the connection.
-  if (core_.session) co_return co_await Advance(secagg::client::event::Reconnected{});
-  co_return Status();
+  if (!core_.session) co_return Status();
+  secagg::ClientEvent event = secagg::client::event::Reconnected{};
+  co_return co_await Advance(std::move(event));
 }
 
 asio::awaitable<Result<net::Frame>> Connection::Next() {
@@ -161,8 +162,10 @@ asio::awaitable<Status> Connection::Handle(net::Frame frame) {
     case FrameType::kUnmaskRequest:
     case FrameType::kClose:
       if (core_.session) {
-        co_return co_await Advance(
-            secagg::client::event::Message{frame.type, std::move(frame.body)});
+        // Named: GCC 12 frees a temporary inside a co_await expression twice.
+        secagg::ClientEvent event =
+            secagg::client::event::Message{frame.type, std::move(frame.body)};
+        co_return co_await Advance(std::move(event));
       }
       // Of a round that was refused or left, or that a process before this one was in: its secrets
       // are gone, and with them every answer.

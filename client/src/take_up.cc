@@ -143,7 +143,9 @@ asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Adm
                core_.tools.random.Stream(RoundStream(plan, identity.device.value, Purpose::kKeys)));
   DEMUR_CO_TRY(secagg::ClientSecrets secrets, secagg::DrawClientSecrets(*stream));
   core_.OpenSession(std::make_shared<RoundSession>(std::move(round)));
-  co_return co_await Advance(secagg::client::event::Start{std::move(secrets)});
+  // Named: GCC 12 frees a temporary aggregate inside a co_await expression twice.
+  secagg::ClientEvent event = secagg::client::event::Start{std::move(secrets)};
+  co_return co_await Advance(std::move(event));
 }
 
 asio::awaitable<Status> Connection::Refuse(model::Plan plan, Error why) {

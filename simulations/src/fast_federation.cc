@@ -4,6 +4,7 @@
 
 #include "demur/base/clock.h"
 #include "demur/client/local_round.h"
+#include "demur/coordinator/round_store.h"
 #include "demur/crypto/hash.h"
 #include "demur/dp/decoder.h"
 #include "demur/dp/encoder.h"
@@ -134,8 +135,8 @@ Status FastFederation::Start() {
 Result<RoundRow> FastFederation::RunRound() {
   const auto begin = clock_.Monotonic();
   const model::Plan plan = coordinator::MakePlan(
-      task_, RoundId{.epoch = 0, .counter = round_ + 1}, 0, crypto::Sha256(model_.Canonical()),
-      model_version_, std::numeric_limits<std::int64_t>::max());
+      task_, RoundId{.epoch = coordinator::kFirstEpoch, .counter = round_ + 1}, 0,
+      crypto::Sha256(model_.Canonical()), model_version_, std::numeric_limits<std::int64_t>::max());
   DEMUR_TRY(const std::vector<Member> roster, DrawRoster(plan));
   const auto devices_left = static_cast<std::uint64_t>(
       std::count_if(participations_.begin(), participations_.end(),
