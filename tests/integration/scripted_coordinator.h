@@ -7,6 +7,7 @@
 #include <asio/thread_pool.hpp>
 #include <atomic>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -109,6 +110,9 @@ class ScriptedCoordinator {
     return script_status_;
   }
 
+  // Waits for the first M1; once.
+  void AwaitAdvertise() { advertised_.get_future().wait(); }
+
   // --- For scripts, on the connection's strand
 
   static asio::awaitable<Status> Send(net::FrameStream& stream, wire::FrameType type, Bytes body) {
@@ -119,6 +123,9 @@ class ScriptedCoordinator {
     if (frame) {
       const std::lock_guard lock(mutex_);
       received_.push_back(frame->type);
+      if (frame->type == wire::FrameType::kAdvertise && !std::exchange(has_advertised_, true)) {
+        advertised_.set_value();
+      }
     }
     co_return frame;
   }
@@ -161,6 +168,13 @@ class ScriptedCoordinator {
       }
     }
   }
+  // Until the device hangs up.
+  asio::awaitable<void> AwaitEnd(net::FrameStream& stream) {
+    for (;;) {
+      const auto frame = co_await Read(stream);
+      if (!frame) co_return;
+    }
+  }
   asio::awaitable<Status> SendModel(net::FrameStream& stream, Bytes blob) {
     const wire::ModelBlob message{session.plan().task, session.plan().model_hash, std::move(blob)};
     co_return co_await Send(stream, wire::FrameType::kModelBlob, wire::Encode(message));
@@ -201,6 +215,8 @@ class ScriptedCoordinator {
   std::atomic<std::uint32_t> connections_{0};
   std::mutex mutex_;
   std::vector<wire::FrameType> received_;
+  bool has_advertised_ = false;
+  std::promise<void> advertised_;
   Status script_status_;
   std::unique_ptr<net::Listener> listener_;
 };
