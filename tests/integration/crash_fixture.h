@@ -47,7 +47,7 @@ inline constexpr std::string_view kCrashServerName = "coordinator.test";
 // Every frame is appended to folder/frames before it is handled.
 inline int CoordinatorMain(char** argv) {
   const std::string folder = argv[2];
-  log::SetLevel(log::Level::kInfo);
+  log::SetLevel(log::Level::kError);
   if (!InstallFaultHandlerFromEnvironment()) return 2;
   auto deployment = coordinator::LoadDeployment(folder);
   if (!deployment) return 2;
@@ -90,7 +90,7 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
   static constexpr std::uint32_t kRounds = 3;  // to be committed
 
   void SetUp() override {
-    log::SetLevel(log::Level::kInfo);
+    log::SetLevel(log::Level::kError);
     ASSERT_OK(MakeOperatorFiles());
   }
   void TearDown() override {

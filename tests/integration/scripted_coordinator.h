@@ -198,7 +198,10 @@ class ScriptedCoordinator {
                                                     {wire::kMaxControlBodyLen, kPatience, kPatience});
     if (!hello) co_return;
     const std::uint32_t number = self->connections_++;
-    const wire::Welcome welcome{"coordinator.test", 0};
+    wire::Welcome welcome{"coordinator.test", 0};
+    if (self->has_advertised_) {
+      welcome.running = {self->session.plan().round, self->session.plan().attempt};
+    }
     Status status =
         co_await Send(*stream, wire::FrameType::kWelcome, wire::Encode(welcome));
     if (status) status = co_await self->script_(*self, *stream, number);
