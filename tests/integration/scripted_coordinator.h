@@ -88,13 +88,13 @@ class ScriptedCoordinator {
     });
     auto context =
         net::TlsContext::Mutual(net::Role::kServer, pki.Server(), pki.authority(), clock).value();
-    listener_ = net::Listener::Open(
-                    std::move(executor), {},
-                    net::TlsHandler(context,
-                                    [this](std::unique_ptr<net::FrameStream> stream) {
-                                      return Serve(this, std::move(stream));
-                                    },
-                                    kPatience))
+    listener_ = net::Listener::Open(std::move(executor), {},
+                                    net::TlsHandler(
+                                        context,
+                                        [this](std::unique_ptr<net::FrameStream> stream) {
+                                          return Serve(this, std::move(stream));
+                                        },
+                                        kPatience))
                     .value();
   }
   // Waits for the scripts that run, so that nothing refers to this object afterwards.

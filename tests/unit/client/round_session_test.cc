@@ -121,8 +121,8 @@ class RoundSessionTest : public ::testing::Test {
 TEST_F(RoundSessionTest, EverythingIsDurableBeforeTheFrameThatNeedsIt) {
   Open();
   ASSERT_OK(RunToEnd());
-  EXPECT_EQ(journal_.lines, (Lines{"seen", "send advertise", "send shares", "masked",
-                                   "send masked", "survivors", "send unmask"}));
+  EXPECT_EQ(journal_.lines, (Lines{"seen", "send advertise", "send shares", "masked", "send masked",
+                                   "survivors", "send unmask"}));
   EXPECT_EQ(round_->end(), SessionEnd::kCommitted);
   EXPECT_EQ(journal_.masked.account.participations, 1U);
   EXPECT_EQ(journal_.stored.values, std::vector<float>{1.5F});
@@ -160,8 +160,8 @@ TEST_F(RoundSessionTest, LeavesInPlaceOfTheVector) {
 TEST_F(RoundSessionTest, LeavesInPlaceOfTheShares) {
   Open(Departure::kAfterMasking);
   ASSERT_OK(RunToEnd());
-  EXPECT_EQ(journal_.lines, (Lines{"seen", "send advertise", "send shares", "masked",
-                                   "send masked", "send leave"}));
+  EXPECT_EQ(journal_.lines, (Lines{"seen", "send advertise", "send shares", "masked", "send masked",
+                                   "send leave"}));
   EXPECT_EQ(round_->end(), SessionEnd::kLeft);
   EXPECT_EQ(round_->state_name(), "aborted");
 }
@@ -174,15 +174,15 @@ TEST_F(RoundSessionTest, ReconnectRepeatsTheAnswerAndChargesOnce) {
   ASSERT_EQ(journal_.lines.back(), "send masked");
   // The coordinator has the vector and takes the copy for what it is.
   ASSERT_OK(Give(event::Reconnected{}));
-  EXPECT_EQ(journal_.lines, (Lines{"seen", "send advertise", "send shares", "masked",
-                                   "send masked", "send masked"}));
+  EXPECT_EQ(journal_.lines, (Lines{"seen", "send advertise", "send shares", "masked", "send masked",
+                                   "send masked"}));
 }
 
 TEST_F(RoundSessionTest, NonsenseEndsTheSessionAtEveryStep) {
   for (int steps = 0; steps < 3; ++steps) {
-    for (const FrameType type : {FrameType::kRoster, FrameType::kInbox,
-                                 FrameType::kConfirmRequest, FrameType::kUnmaskRequest,
-                                 FrameType::kClose, FrameType::kShares}) {
+    for (const FrameType type :
+         {FrameType::kRoster, FrameType::kInbox, FrameType::kConfirmRequest,
+          FrameType::kUnmaskRequest, FrameType::kClose, FrameType::kShares}) {
       SCOPED_TRACE(std::to_string(steps) + " " + std::string(wire::ToString(type)));
       RoundSessionTest_NonsenseEndsTheSessionAtEveryStep_Test fresh;
       fresh.SetUp();
@@ -190,8 +190,7 @@ TEST_F(RoundSessionTest, NonsenseEndsTheSessionAtEveryStep) {
       ASSERT_OK(fresh.Start());
       for (int i = 0; i < steps; ++i) ASSERT_OK(fresh.GiveNext());
       const Lines before = fresh.journal_.lines;
-      EXPECT_ERROR(fresh.Give(event::Message{type, Bytes(40, std::byte{7})}),
-                   ErrorCode::kAborted);
+      EXPECT_ERROR(fresh.Give(event::Message{type, Bytes(40, std::byte{7})}), ErrorCode::kAborted);
       EXPECT_EQ(fresh.journal_.lines, before);
       EXPECT_EQ(fresh.round_->end(), SessionEnd::kFailed);
       EXPECT_EQ(fresh.round_->state_name(), "aborted");
