@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 #include <utility>
+#include <vector>
 
 namespace demur::client {
 namespace {
@@ -37,6 +38,7 @@ void ReadPaths(Config& config, HostConfig* out) {
 void ReadFloor(Config::Table section, Floor* floor) {
   dp::DeviceFloor& privacy = floor->privacy;
   std::string kind = privacy.allow_no_noise ? kPrivacy[1] : kPrivacy[0];
+  std::vector<std::string> algorithms;
   section.Read("privacy", &kind)
       .Read("epsilon_round_max", &privacy.epsilon_round_max, 1e-6, 1e3)
       .Read("epsilon_task_max", &privacy.epsilon_task_max, 1e-6, 1e3)
@@ -55,7 +57,8 @@ void ReadFloor(Config::Table section, Floor* floor) {
       .Read("timeout_min_ms", &floor->timeout_min_ms, 1, kMillisMax)
       .Read("timeout_max_ms", &floor->timeout_max_ms, 1, kMillisMax)
       .Read("allow_no_deadline", &floor->allow_no_deadline)
-      .Read("algorithms", &floor->algorithms);
+      .Read("algorithms", &algorithms);
+  if (section.Has("algorithms")) floor->algorithms = algorithms;
   if (kind != kPrivacy[0] && kind != kPrivacy[1]) {
     section.Reject("privacy", "must be \"noise\" or \"none\" (no differential privacy)");
   }

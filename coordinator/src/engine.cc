@@ -166,8 +166,7 @@ void Engine::Finish(StopReason reason) {
 
 void Engine::Welcome(const ConnectionPtr& connection) {
   wire::Welcome welcome;
-  welcome.server_name =
-      wire::PrintableText(parts_.deployment.server_name, wire::kMaxServerNameLen);
+  welcome.server_name = wire::PrintableText(parts_.deployment.server_name, wire::kMaxServerNameLen);
   const auto* running = std::get_if<machine::state::Running>(&state_->phase);
   if (running != nullptr && running->round.members.contains(connection->identity)) {
     welcome.running = {running->round.id, running->round.attempt};

@@ -72,7 +72,8 @@ class CoordinatorCrashTest : public CrashTest {
     const std::vector<RoundRow> old = before.Committed();
     const std::vector<RoundRow> now = after.Committed();
     ASSERT_LE(old.size(), now.size());
-    for (std::size_t i = 0; i < old.size(); ++i) EXPECT_EQ(old[i], now[i]) << "committed round " << i;
+    for (std::size_t i = 0; i < old.size(); ++i)
+      EXPECT_EQ(old[i], now[i]) << "committed round " << i;
   }
 
   void ExpectCountedOnce(const Story& story) const {
@@ -184,7 +185,8 @@ std::string NameOf(const ::testing::TestParamInfo<std::string>& info) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryPoint, CoordinatorCrashTest, ::testing::ValuesIn(EveryPoint()), NameOf);
+INSTANTIATE_TEST_SUITE_P(EveryPoint, CoordinatorCrashTest, ::testing::ValuesIn(EveryPoint()),
+                         NameOf);
 
 }  // namespace
 }  // namespace demur::testing

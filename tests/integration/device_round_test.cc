@@ -54,8 +54,8 @@ class DeviceRoundTest : public ::testing::Test {
   // A coordinator with `script`, and the device that it serves: enrolled, with three events.
   void Open(const DeviceOptions& options, Script script,
             const model::Plan& plan = testing::ScriptedPlan()) {
-    coordinator_ = std::make_unique<ScriptedCoordinator>(io_.get_executor(), clock_, plan,
-                                                         std::move(script));
+    coordinator_ =
+        std::make_unique<ScriptedCoordinator>(io_.get_executor(), clock_, plan, std::move(script));
     {
       ASSERT_OK(MakeFolder(options.folder));
       FileKeyProvider keys(options.folder);
@@ -270,8 +270,8 @@ TEST_F(DeviceRoundTest, WholeRoundAddsItsUpdateAndChargesOnce) {
 }
 
 TEST_F(DeviceRoundTest, LostConnectionResumesTheSameSession) {
-  for (const FrameType lost : {FrameType::kAdvertise, FrameType::kShares, FrameType::kMasked,
-                               FrameType::kUnmask}) {
+  for (const FrameType lost :
+       {FrameType::kAdvertise, FrameType::kShares, FrameType::kMasked, FrameType::kUnmask}) {
     SCOPED_TRACE(ToString(lost));
     DeviceOptions options = Options();
     options.folder = folder_.File(std::string(ToString(lost)));
@@ -290,9 +290,8 @@ TEST_F(DeviceRoundTest, DrillBeforeMaskingLeavesUncharged) {
   DeviceOptions options = Options();
   options.drill = {1000, DrillStage::kBeforeMasking};
   ASSERT_OK(RunWith(options, WholeRound));
-  EXPECT_EQ(coordinator_->received(),
-            (Types{FrameType::kFetchModel, FrameType::kAdvertise, FrameType::kShares,
-                   FrameType::kLeave}));
+  EXPECT_EQ(coordinator_->received(), (Types{FrameType::kFetchModel, FrameType::kAdvertise,
+                                             FrameType::kShares, FrameType::kLeave}));
   ASSERT_TRUE(coordinator_->session.sum_ready());
   EXPECT_EQ(coordinator_->session.Survivors().size(), 19U);
   EXPECT_EQ(device_->counts().left_on_purpose, 1U);
@@ -355,8 +354,7 @@ TEST_F(DeviceRoundTest, UnknownHyperParameterIsRefusedBeforeM1) {
   model::Plan plan = testing::ScriptedPlan();
   plan.training.hyper = {{"no_such_parameter", 1}};
   ASSERT_EQ(shelf_.size(), 0U);
-  ASSERT_OK_AND_ASSIGN(const ModelPtr held,
-                       shelf_.Put(plan, testing::ScriptedModel().Canonical()));
+  ASSERT_OK_AND_ASSIGN(const ModelPtr held, shelf_.Put(plan, testing::ScriptedModel().Canonical()));
   ASSERT_OK(RunWith(Options(), AnnounceAndRead, plan));
   EXPECT_EQ(coordinator_->received(), Types{FrameType::kLeave});
   EXPECT_EQ(Record(), nullptr);
@@ -415,8 +413,8 @@ TEST_F(DeviceRoundTest, WrongModelIsNeverTrainedOn) {
   for (const Bytes& blob : {other, shorter, Bytes{}}) {
     SCOPED_TRACE(blob.size());
     DeviceOptions options = Options();
-    options.folder = folder_.File("device" + std::to_string(blob.size()) +
-                                  std::to_string(device_ ? 1 : 0));
+    options.folder =
+        folder_.File("device" + std::to_string(blob.size()) + std::to_string(device_ ? 1 : 0));
     EXPECT_ERROR(RunWith(options, Model(blob)), ErrorCode::kPermissionDenied);
     EXPECT_OK(coordinator_->script_status());
     EXPECT_EQ(device_->counts().rounds_joined, 0U);

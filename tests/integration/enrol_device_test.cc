@@ -40,8 +40,8 @@ class EnrolDeviceTest : public ::testing::Test {
                          crypto::MakeCertifyRequest("coordinator.test", KeyOf(200), KeyOf(201)));
     ASSERT_OK_AND_ASSIGN(const auto parsed, crypto::ParseCertifyRequest(request));
     ASSERT_OK(authority_->Certify(parsed, {"127.0.0.1", 7002}));
-    ASSERT_OK_AND_ASSIGN(server_, authority::EnrolServer::Start(*authority_, clock_,
-                                                                io_.get_executor(), {}));
+    ASSERT_OK_AND_ASSIGN(
+        server_, authority::EnrolServer::Start(*authority_, clock_, io_.get_executor(), {}));
   }
   ~EnrolDeviceTest() override {
     if (server_) server_->Stop(net::kNoLimit);

@@ -6,6 +6,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/thread_pool.hpp>
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <future>
 #include <memory>
@@ -87,16 +88,20 @@ class ScriptedCoordinator {
     });
     auto context =
         net::TlsContext::Mutual(net::Role::kServer, pki.Server(), pki.authority(), clock).value();
-    listener_ = net::Listener::Open(
-                    std::move(executor), {},
-                    net::TlsHandler(context,
-                                    [this](std::unique_ptr<net::FrameStream> stream) {
-                                      return Serve(this, std::move(stream));
-                                    },
-                                    kPatience))
+    listener_ = net::Listener::Open(std::move(executor), {},
+                                    net::TlsHandler(
+                                        context,
+                                        [this](std::unique_ptr<net::FrameStream> stream) {
+                                          return Serve(this, std::move(stream));
+                                        },
+                                        kPatience))
                     .value();
   }
-  void Stop() { listener_->Stop(); }
+  // Waits for the scripts that run, so that nothing refers to this object afterwards.
+  void Stop() {
+    listener_->Stop();
+    AwaitScripts();
+  }
 
   std::uint16_t port() const { return listener_->port(); }
   std::uint32_t connections() const { return connections_; }
@@ -105,7 +110,9 @@ class ScriptedCoordinator {
     const std::lock_guard lock(mutex_);
     return received_;
   }
+  // After the scripts have ended: their first error.
   Status script_status() {
+    AwaitScripts();
     const std::lock_guard lock(mutex_);
     return script_status_;
   }
@@ -192,24 +199,50 @@ class ScriptedCoordinator {
   SecAggSession session;
 
  private:
-  static asio::awaitable<void> Serve(ScriptedCoordinator* self,
-                                     std::unique_ptr<net::FrameStream> stream) {
-    const auto hello = co_await stream->ReadFrameOf(wire::FrameType::kHello,
-                                                    {wire::kMaxControlBodyLen, kPatience, kPatience});
-    if (!hello) co_return;
+  // One script that runs, also when its coroutine is cancelled.
+  class Running {
+   public:
+    explicit Running(ScriptedCoordinator* self) : self_(self) {
+      const std::lock_guard lock(self_->mutex_);
+      ++self_->running_;
+    }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+    ~Running() {
+      const std::lock_guard lock(self_->mutex_);
+      --self_->running_;
+      self_->ended_.notify_all();
+    }
+
+   private:
+    ScriptedCoordinator* self_;
+  };
+  void AwaitScripts() {
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [this] { return running_ == 0; });
+  }
+
+  static asio::awaitable<Status> Greet(ScriptedCoordinator* self, net::FrameStream& stream) {
+    const net::FrameLimits limits{wire::kMaxControlBodyLen, kPatience, kPatience};
+    const Running running(self);
+    const auto hello = co_await stream.ReadFrameOf(wire::FrameType::kHello, limits);
+    if (!hello) co_return Status();
     const std::uint32_t number = self->connections_++;
     wire::Welcome welcome{"coordinator.test", 0};
     if (self->has_advertised_) {
       welcome.running = {self->session.plan().round, self->session.plan().attempt};
     }
-    Status status =
-        co_await Send(*stream, wire::FrameType::kWelcome, wire::Encode(welcome));
-    if (status) status = co_await self->script_(*self, *stream, number);
-    {
-      const std::lock_guard lock(self->mutex_);
-      if (!status) self->script_status_ = status;
-    }
-    co_await stream->Finish(kPatience);
+    const Bytes body = wire::Encode(welcome);
+    Status status = co_await Send(stream, wire::FrameType::kWelcome, body);
+    if (status) status = co_await self->script_(*self, stream, number);
+    const std::lock_guard lock(self->mutex_);
+    if (!status && self->script_status_) self->script_status_ = status;
+    co_return Status();
+  }
+  static asio::awaitable<void> Serve(ScriptedCoordinator* self,
+                                     std::unique_ptr<net::FrameStream> stream) {
+    const Status status = co_await Greet(self, *stream);
+    if (status) co_await stream->Finish(kPatience);
   }
 
   Script script_;
@@ -218,6 +251,8 @@ class ScriptedCoordinator {
   std::atomic<std::uint32_t> connections_{0};
   std::mutex mutex_;
   std::vector<wire::FrameType> received_;
+  std::condition_variable ended_;
+  std::uint32_t running_ = 0;
   bool has_advertised_ = false;
   std::promise<void> advertised_;
   Status script_status_;

@@ -27,7 +27,7 @@ class ShareOracle {
     std::size_t self_seeds = 0;
     std::size_t both = 0;  // devices of a session of which both were opened: must be 0
     std::size_t masked_bodies = 0;
-    std::size_t second_bodies = 0;  // a different M5 body of a (device, session): must be 0
+    std::size_t second_bodies = 0;  // of one device for one announcement: must be 0
   };
 
   explicit ShareOracle(const wire::SecAggLimits& limits) : limits_(limits) {}
@@ -56,7 +56,11 @@ class ShareOracle {
         ++index;
       }
     }
+    std::map<std::pair<DeviceNumber, Hash256>, std::set<Hash256>> bodies;
     for (const auto& [key, hashes] : masked_) {
+      bodies[{key.first, sessions_.at(key.second).announce}].insert(hashes.begin(), hashes.end());
+    }
+    for (const auto& [key, hashes] : bodies) {
       verdict.masked_bodies += 1;
       verdict.second_bodies += hashes.size() - 1;
     }
@@ -88,7 +92,7 @@ class ShareOracle {
   }
   void TakeMasked(DeviceNumber from, ByteView body) {
     const auto masked = wire::DecodeMasked(body, limits_);
-    if (masked) masked_[{from, masked->session}].insert(masked->packed_hash);
+    if (masked && sessions_.contains(masked->session)) masked_[{from, masked->session}].insert(masked->packed_hash);
   }
   void TakeUnmask(DeviceNumber from, ByteView body) {
     auto unmask = wire::DecodeUnmask(body, limits_);
