@@ -10,18 +10,6 @@ Error Damaged(const std::string& what) {
   return Error(ErrorCode::kDataLoss, "coordinator recovery: " + what);
 }
 
-Result<dp::Ledger> Replay(const Snapshot& snapshot, const PreparedTask& task) {
-  std::vector<dp::LedgerEntry> entries;
-  for (const LedgerRow& row : snapshot.ledger) {
-    DEMUR_TRY(dp::LedgerEntry entry, dp::LedgerEntry::Parse(row.entry));
-    if (entry.seq != row.seq) return Damaged("a ledger entry under another number");
-    entries.push_back(std::move(entry));
-  }
-  Result<dp::Ledger> ledger = dp::Ledger::FromEntries(task.ledger_policy(), entries);
-  if (!ledger) return std::move(ledger).error().WithContext("privacy ledger");
-  return ledger;
-}
-
 // Store and ledger are written in one transaction; when they tell different stories, neither is to
 // be believed.
 Status CheckAgreement(const Snapshot& snapshot, const dp::Ledger& ledger) {
@@ -56,13 +44,25 @@ Status Settle(RoundStore& store, const RoundRow& open, std::int64_t now, dp::Led
 
 }  // namespace
 
+Result<dp::Ledger> ReplayLedger(const Snapshot& snapshot, const PreparedTask& task) {
+  std::vector<dp::LedgerEntry> entries;
+  for (const LedgerRow& row : snapshot.ledger) {
+    DEMUR_TRY(dp::LedgerEntry entry, dp::LedgerEntry::Parse(row.entry));
+    if (entry.seq != row.seq) return Damaged("a ledger entry under another number");
+    entries.push_back(std::move(entry));
+  }
+  Result<dp::Ledger> ledger = dp::Ledger::FromEntries(task.ledger_policy(), entries);
+  if (!ledger) return std::move(ledger).error().WithContext("privacy ledger");
+  return ledger;
+}
+
 Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const MachineConfig& config,
                           std::int64_t now_unix_ms) {
   DEMUR_TRY(Snapshot snapshot, store.Load());
   if (snapshot.task != task.id()) {
     return Error(ErrorCode::kFailedPrecondition, "the store is of another task than task.toml");
   }
-  DEMUR_TRY(dp::Ledger ledger, Replay(snapshot, task));
+  DEMUR_TRY(dp::Ledger ledger, ReplayLedger(snapshot, task));
   DEMUR_RETURN_IF_ERROR(CheckAgreement(snapshot, ledger));
   Result<model::SharedModel> model = model::SharedModel::FromCanonical(
       task.schema(), snapshot.model.blob, task.config().training.value_max);

@@ -306,7 +306,7 @@ Result<RoundStore> RoundStore::Create(const std::string& dir, const TaskId& task
   // Tables without a task are what an interrupted Create leaves; it may be run again.
   if (GetMeta(database, "task")) return WrongTime(FilePath(dir) + " holds a task already");
   DEMUR_RETURN_IF_ERROR(PutMeta(database, "task", task.bytes));
-  DEMUR_RETURN_IF_ERROR(PutMeta(database, "epoch", ByteWriter().U32(1).bytes()));
+  DEMUR_RETURN_IF_ERROR(PutMeta(database, "epoch", ByteWriter().U32(kFirstEpoch).bytes()));
   DEMUR_RETURN_IF_ERROR(PutModel(database, first_model, std::nullopt));
   DEMUR_RETURN_IF_ERROR(PutServerState(database, first_model.version, server_state));
   DEMUR_RETURN_IF_ERROR(transaction.Commit());

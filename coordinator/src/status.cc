@@ -1,8 +1,12 @@
 #include "demur/coordinator/status.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <string_view>
+
+#include "demur/coordinator/recovery.h"
+#include "demur/dp/accountant.h"
 
 namespace demur::coordinator {
 namespace {
@@ -120,7 +124,8 @@ Json BudgetJson(const std::optional<BudgetView>& budget) {
   Json out;
   out.Set("upper", budget->epsilon_spent).Set("budget", budget->epsilon_budget);
   out.Set("delta", budget->delta).Set("unit", "enrolled identity, life of the task");
-  out.Set("adjacency", "add or remove one").Set("mechanism", "Skellam under secure aggregation");
+  out.Set("adjacency", dp::EpsilonReport::kAdjacency)
+      .Set("mechanism", dp::EpsilonReport::kMechanism);
   out.Set("participation", Json().Set("max_rounds", budget->participations_max));
   out.Set("rounds_charged", budget->rounds_charged).Set("weak_privacy", budget->weak_privacy);
   return out;
@@ -128,12 +133,47 @@ Json BudgetJson(const std::optional<BudgetView>& budget) {
 
 }  // namespace
 
+Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const PreparedTask& task) {
+  if (!ledger.policy().noise) return std::optional<BudgetView>();
+  DEMUR_TRY(const std::uint64_t units, ledger.EpsilonUnits());
+  const model::PrivacyPlan& plan = task.plan_template().privacy;
+  BudgetView out;
+  out.epsilon_spent = std::ldexp(static_cast<double>(units), -40);
+  out.epsilon_budget = plan.epsilon;
+  out.delta = plan.delta;
+  out.participations_max = plan.participations_max;
+  out.rounds_charged = static_cast<std::uint32_t>(ledger.rounds_charged());
+  out.weak_privacy = plan.weak_privacy;
+  return std::optional<BudgetView>(out);
+}
+
+Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task) {
+  DEMUR_TRY(const Snapshot snapshot, store.Load());
+  DEMUR_TRY(const dp::Ledger ledger, ReplayLedger(snapshot, task));
+  StatusView out;
+  out.task_name = task.config().name;
+  out.task_id = ToHex(task.id());
+  out.algorithm = task.config().model.algorithm;
+  out.secagg_profile = task.config().secagg.profile;
+  out.phase = snapshot.open_round ? ToString(snapshot.open_round->state) : "between rounds";
+  out.epoch = snapshot.epoch;
+  out.round = snapshot.last_counter + (snapshot.open_round ? 0 : 1);
+  out.rounds_max = task.config().rounds;
+  out.rounds_committed = snapshot.committed;
+  out.rounds_abandoned = snapshot.abandoned;
+  out.model_version = snapshot.model.version;
+  out.model_sha256 = ToHex(snapshot.model.hash);
+  DEMUR_TRY(out.budget, ViewBudget(ledger, task));
+  return out;
+}
+
 std::string DescribePrivacy(const std::optional<BudgetView>& budget) {
   if (!budget) return "secure aggregation only, no DP";
   return "epsilon <= " + UpperText(budget->epsilon_spent) + " of " +
-         Number(budget->epsilon_budget) + " spent, delta " + Number(budget->delta) +
-         ", per enrolled identity over the life of the task (add or remove one), Skellam under "
-         "secure aggregation, at most " +
+         Number(budget->epsilon_budget) + " spent, delta " + Number(budget->delta) + ", per " +
+         std::string(dp::EpsilonReport::kUnit) + " over the life of the task (" +
+         std::string(dp::EpsilonReport::kAdjacency) + " adjacency), " +
+         std::string(dp::EpsilonReport::kMechanism) + ", at most " +
          std::to_string(budget->participations_max) + " participations, no amplification" +
          (budget->weak_privacy ? ", WEAK PRIVACY asked for" : "");
 }
@@ -202,11 +242,12 @@ std::string RenderMetrics(const StatusView& status) {
           static_cast<double>(status.faults_total));
   out.Add("uptime_seconds", "gauge", "Since this process started serving.", status.uptime_seconds);
   if (status.budget) {
-    const std::string labels =
-        "{unit=\"enrolled identity\",adjacency=\"add or remove one\",mechanism=\"skellam\","
-        "delta=\"" +
-        Number(status.budget->delta) + "\",participations_max=\"" +
-        std::to_string(status.budget->participations_max) + "\"}";
+    const std::string labels = "{unit=\"" + std::string(dp::EpsilonReport::kUnit) +
+                               "\",adjacency=\"" + std::string(dp::EpsilonReport::kAdjacency) +
+                               "\",mechanism=\"skellam\","
+                               "delta=\"" +
+                               Number(status.budget->delta) + "\",participations_max=\"" +
+                               std::to_string(status.budget->participations_max) + "\"}";
     out.Add("privacy_epsilon_spent", "gauge", "Upper bound of what is charged so far.",
             status.budget->epsilon_spent, labels);
     out.Add("privacy_epsilon_budget", "gauge", "What may be charged over the life of the task.",

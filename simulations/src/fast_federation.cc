@@ -134,8 +134,8 @@ Status FastFederation::Start() {
 Result<RoundRow> FastFederation::RunRound() {
   const auto begin = clock_.Monotonic();
   const model::Plan plan = coordinator::MakePlan(
-      task_, RoundId{.epoch = 0, .counter = round_ + 1}, 0, crypto::Sha256(model_.Canonical()),
-      model_version_, std::numeric_limits<std::int64_t>::max());
+      task_, RoundId{.epoch = coordinator::kFirstEpoch, .counter = round_ + 1}, 0,
+      crypto::Sha256(model_.Canonical()), model_version_, std::numeric_limits<std::int64_t>::max());
   DEMUR_TRY(const std::vector<Member> roster, DrawRoster(plan));
   const auto devices_left = static_cast<std::uint64_t>(
       std::count_if(participations_.begin(), participations_.end(),

@@ -28,4 +28,7 @@ struct Recovered {
 Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const MachineConfig& config,
                           std::int64_t now_unix_ms);
 
+// The ledger that a snapshot's entries give. kDataLoss: they do not hold together.
+Result<dp::Ledger> ReplayLedger(const Snapshot& snapshot, const PreparedTask& task);
+
 }  // namespace demur::coordinator

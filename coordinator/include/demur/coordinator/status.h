@@ -7,6 +7,8 @@
 
 #include "demur/base/json.h"
 #include "demur/coordinator/round_store.h"
+#include "demur/coordinator/task.h"
+#include "demur/dp/ledger.h"
 
 // What an operator may see of a running coordinator, and the three forms it is shown in. Holds no
 // device number and nothing that a device sent. Pure functions over a value type.
@@ -20,7 +22,7 @@ struct BudgetView {
   std::uint32_t participations_max = 0;  // k of the bound: rounds one device may take part in
   std::uint32_t rounds_charged = 0;
   bool weak_privacy = false;
-  // unit "enrolled identity", adjacency "add or remove one", mechanism "Skellam"
+  // unit, adjacency and mechanism: dp::EpsilonReport
 };
 
 struct StatusView {
@@ -51,6 +53,12 @@ struct StatusView {
   std::vector<RoundRow> rounds;      // newest first
 };
 
+// What `ledger` says of a task with noise; nothing without. kResourceExhausted: the sum of the
+// charges overflows.
+Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const PreparedTask& task);
+// What is on disk, without what only a running server knows (connections, phase of an open round).
+// Errors of RoundStore::Load; kDataLoss also for a ledger that does not replay.
+Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task);
 // "secure aggregation only, no DP", or the budget in one sentence with everything it depends on.
 std::string DescribePrivacy(const std::optional<BudgetView>& budget);
 // {"task": .., "rounds": [..], ..}: `status --json`.

@@ -1,0 +1,300 @@
+#include <asio/post.hpp>
+#include <cmath>
+#include <utility>
+
+#include "demur/base/fault.h"
+#include "demur/base/log.h"
+#include "demur/crypto/certificate.h"
+#include "demur/crypto/hash.h"
+#include "demur/dp/accountant.h"
+#include "demur/dp/decoder.h"
+#include "engine.h"
+
+// How each effect of the round machine is made to happen (engine.h).
+namespace demur::coordinator {
+namespace {
+
+constexpr std::uint32_t kRoundsShown = 50;
+
+// A point for crash tests before each kind of message goes out.
+void SendPoint(wire::FrameType type) {
+  FaultPoint("coordinator.send_" + std::string(ToString(type)));
+}
+
+struct PushFrame {
+  ConnectionPtr connection;
+  wire::FrameType type;
+  std::shared_ptr<const Bytes> frame;
+
+  void operator()() const {
+    // Refused: the device reads too slowly, or the connection is closing already.
+    if (!connection->outbox.Push(type, frame)) connection->stream->Close();
+  }
+};
+
+Hash256 HashSum(const std::vector<std::uint32_t>& sum) {
+  ByteWriter writer;
+  for (const std::uint32_t value : sum) writer.U32(value);
+  return crypto::Sha256(writer.bytes());
+}
+
+double Norm(const model::MeanUpdate& mean) {
+  double squares = 0;
+  for (const double value : mean.values) squares += value * value;
+  return std::sqrt(squares);
+}
+
+Result<Hash256> DrawNonce(RandomSource& random, const TaskId& task, RoundId round) {
+  StreamId id;
+  id.task = StreamTask(task);
+  id.round = round.Packed();
+  id.client = kNoClient;
+  id.purpose = Purpose::kKeys;
+  DEMUR_TRY(const auto stream, random.Stream(id));
+  Hash256 nonce{};
+  DEMUR_RETURN_IF_ERROR(stream->Fill(nonce));
+  return nonce;
+}
+
+// A device's certificate as the roster shows it. Pure for the life of a session: the time and the
+// list are those of its start.
+secagg::CertificateCheck CheckOf(Bytes authority, std::int64_t unix_ms,
+                                 crypto::RevocationList revoked) {
+  return [authority = std::move(authority), now = unix_ms / 1000,
+          revoked = std::move(revoked)](ByteView der) -> Result<crypto::PublicKey> {
+    DEMUR_TRY(const auto certificate,
+              crypto::VerifyCertificate(der, authority, now, crypto::CertificateKind::kDevice));
+    if (revoked.Contains(certificate.device)) {
+      return Error(ErrorCode::kPermissionDenied, "revoked");
+    }
+    return certificate.public_key;
+  };
+}
+
+}  // namespace
+
+// --- Rounds
+// ---------------------------------------------------------------------------------------
+
+// The answer comes as an event of its own: a cohort that cannot be had is no error of the store.
+Status Engine::Do(machine::effect::Draw&& e) {
+  ReloadRevocations();
+  Result<machine::event::Drawn> drawn = DrawRound(e);
+  if (!drawn) log::Failure("round_not_drawn", {{"round", e.id}, {"error", drawn.error()}});
+  auto event = std::make_shared<machine::Event>(
+      drawn ? machine::Event(std::move(*drawn))
+            : machine::Event(machine::event::Failed{e.id, drawn.error().message()}));
+  asio::post(thread_, [this, event] { Handle(std::move(*event)); });
+  return {};
+}
+
+Result<machine::event::Drawn> Engine::DrawRound(const machine::effect::Draw& e) {
+  std::vector<DeviceNumber> eligible;
+  for (const DeviceNumber device : e.eligible) {
+    if (!Revoked(device)) eligible.push_back(device);
+  }
+  const std::int64_t now = parts_.clock.UnixMillis();
+  const machine::Core& core = state_->core;
+  DEMUR_TRY(const auto stream, parts_.random.Stream(CohortStream(parts_.task.id(), e.id, 0)));
+  DEMUR_TRY(std::vector<DeviceNumber> cohort, SelectCohort(eligible, core.config.cohort, *stream));
+  const model::Plan plan = MakePlan(parts_.task, e.id, 0, core.model_hash, core.model_version,
+                                    now + PlanLifetimeMillis(parts_.task.plan_template().timeouts));
+  std::vector<secagg::MemberId> invited;
+  for (const DeviceNumber device : cohort) invited.push_back(core.devices.at(device).identity);
+  DEMUR_TRY(const Hash256 nonce, DrawNonce(parts_.random, parts_.task.id(), e.id));
+  crypto::RevocationList revoked;
+  {
+    const std::lock_guard lock(mutex_);
+    revoked = revoked_;
+  }
+  DEMUR_TRY(secagg::ServerConfig config,
+            secagg::ServerConfig::Create(
+                plan, parts_.deployment.plan_key.Clone(), std::move(invited), nonce,
+                CheckOf(parts_.deployment.authority, now, std::move(revoked))));
+  DEMUR_TRY(const auto charge, dp::ChargeOf(plan));
+  dp::RoundIntent intent{.key = {.round = e.id, .attempt = 0},
+                         .manifest = config.announcement().params_hash,
+                         .charge = charge,
+                         .devices_left = DevicesLeft(),
+                         .roster_min = plan.secagg.roster_min};
+  return machine::event::Drawn{e.id, std::move(cohort), std::move(intent), std::move(config)};
+}
+
+// Everybody who is enrolled, as the task states it, or as many as were ever seen, less those whose
+// participations are used up.
+std::uint64_t Engine::DevicesLeft() const {
+  const machine::Core& core = state_->core;
+  std::uint64_t exhausted = 0;
+  for (const auto& [number, device] : core.devices) {
+    if (device.participations >= core.config.participations_max) ++exhausted;
+  }
+  const std::uint64_t known = core.devices.size();
+  return std::max<std::uint64_t>(parts_.task.config().privacy.population, known) - exhausted;
+}
+
+Status Engine::Do(machine::effect::Aggregate&& e) {
+  Result<machine::event::Computed> computed = Compute(e);
+  if (!computed) log::Warning("round_infeasible", {{"round", e.id}, {"error", computed.error()}});
+  auto event = std::make_shared<machine::Event>(
+      computed ? machine::Event(std::move(*computed))
+               : machine::Event(machine::event::Failed{e.id, computed.error().message()}));
+  asio::post(thread_, [this, event] { Handle(std::move(*event)); });
+  return {};
+}
+
+// Steps 5 and 6: the model that is trained on stays as it is until the next one is durable.
+Result<machine::event::Computed> Engine::Compute(const machine::effect::Aggregate& e) {
+  const model::Plan& plan = parts_.task.plan_template();
+  DEMUR_TRY(const model::MeanUpdate mean,
+            dp::Decode(e.sum, e.survivors, parts_.task.layout(), plan.training, plan.encoding));
+  next_model_ = parts_.recovered.model;
+  next_state_ = parts_.recovered.server_state;
+  DEMUR_RETURN_IF_ERROR(
+      parts_.task.server_step().Run(&next_model_, &next_state_, mean, parts_.task.layout()));
+  update_norm_ = Norm(mean);
+  ModelRow row;
+  row.version = state_->core.model_version + 1;
+  row.blob = next_model_.Canonical();
+  row.hash = crypto::Sha256(row.blob);
+  return machine::event::Computed{e.id, std::move(row), next_state_.Serialise(), HashSum(e.sum)};
+}
+
+// --- The store
+// ------------------------------------------------------------------------------------
+
+Status Engine::Do(machine::effect::PersistReserve&& e) {
+  round_devices_ = e.round.cohort;
+  return parts_.store.Reserve(e.round, e.ledger);
+}
+
+Status Engine::Do(machine::effect::PersistSurvivors&& e) {
+  return parts_.store.FixSurvivors(e.id, e.roster, e.survivors, e.ledger);
+}
+
+Status Engine::Do(machine::effect::PersistCommit&& e) {
+  DEMUR_RETURN_IF_ERROR(parts_.store.Commit(e.round, e.model, e.server_state, e.ledger));
+  parts_.recovered.model = std::move(next_model_);
+  parts_.recovered.server_state = std::move(next_state_);
+  PublishModel(std::make_shared<const Bytes>(std::move(e.model.blob)));
+  return {};
+}
+
+Status Engine::Do(machine::effect::PersistAbandon&& e) {
+  return parts_.store.Abandon(e.id, e.reason, e.ended_unix_ms, e.ledger);
+}
+
+// --- Devices
+// --------------------------------------------------------------------------------------
+
+Status Engine::Do(machine::effect::Send&& e) {
+  SendPoint(e.type);
+  // A device that is away asks again when it is back: the session keeps its answers.
+  const auto it = connections_.find(e.to);
+  if (it == connections_.end()) return {};
+  asio::post(it->second->strand, PushFrame{it->second, e.type, std::move(e.frame)});
+  return {};
+}
+
+Status Engine::Do(machine::effect::StartTimer&& e) {
+  StartTimerFor(e.duration_ms, machine::event::Deadline{e.round, e.phase});
+  return {};
+}
+
+Status Engine::Do(machine::effect::StartGrace&& e) {
+  StartTimerFor(e.duration_ms, machine::event::GraceOver{e.round, e.device});
+  return {};
+}
+
+Status Engine::Do(machine::effect::StartPause&& e) {
+  StartTimerFor(e.duration_ms, machine::event::PauseOver{});
+  return {};
+}
+
+Status Engine::Do(machine::effect::Fault&& e) {
+  ++faults_;
+  log::Warning("device_fault", {{"device", e.device}, {"fault", secagg::ToString(e.fault)}});
+  return {};
+}
+
+Status Engine::Do(machine::effect::RoundEnded&& e) {
+  const RoundReport& report = e.report;
+  log::Info(report.committed ? "round_committed" : "round_abandoned",
+            {{"round", report.id},
+             {"cohort", report.cohort},
+             {"roster", report.roster},
+             {"survivors", report.survivors},
+             {"reason", report.reason},
+             {"model_version", report.model_version}});
+  for (auto& timer : timers_) timer->cancel();
+  timers_.clear();
+  PublishRounds();
+  Publish();
+  parts_.on_round({report, report.committed ? update_norm_ : 0, parts_.recovered.model});
+  return {};
+}
+
+Status Engine::Do(machine::effect::Finished&& e) {
+  for (auto& [device, connection] : connections_) Goodbye(connection);
+  Finish(e.reason);
+  return {};
+}
+
+// --- What others may see
+// --------------------------------------------------------------------------
+
+// A list that cannot be believed leaves the one before in force, loudly.
+void Engine::ReloadRevocations() {
+  auto list = LoadRevocations(parts_.deployment.dir, parts_.deployment.authority);
+  const std::lock_guard lock(mutex_);
+  if (!list || list->sequence < revoked_.sequence) {
+    log::Failure(
+        "revocations_refused",
+        {{"reason", list ? std::string("older than the list in force") : list.error().message()}});
+    return;
+  }
+  revoked_ = std::move(*list);
+}
+
+void Engine::PublishModel(std::shared_ptr<const Bytes> blob) {
+  auto offer = std::make_shared<ModelOffer>();
+  offer->hash = crypto::Sha256(*blob);
+  offer->body = std::make_shared<const Bytes>(
+      wire::Encode(wire::ModelBlob{parts_.task.id(), offer->hash, *blob}));
+  const std::lock_guard lock(mutex_);
+  offer_ = std::move(offer);
+}
+
+void Engine::PublishRounds() {
+  auto rounds = parts_.store.Rounds(kRoundsShown);
+  if (!rounds) {
+    log::Warning("rounds_not_read", {{"error", rounds.error()}});
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  status_.rounds = std::move(*rounds);
+}
+
+void Engine::Publish() {
+  const machine::Core& core = state_->core;
+  const std::uint32_t pending = machine::PendingMembers(*state_);
+  const bool running = std::holds_alternative<machine::state::Running>(state_->phase);
+  const bool open = running || std::holds_alternative<machine::state::Committing>(state_->phase);
+  auto budget = ViewBudget(core.ledger, parts_.task);
+  const auto eligible = static_cast<std::uint32_t>(machine::Eligible(core).size());
+  const std::lock_guard lock(mutex_);
+  status_.phase = machine::NameOf(*state_);
+  status_.epoch = core.epoch;
+  status_.round = core.last_counter + (open ? 0 : 1);
+  status_.rounds_committed = core.committed;
+  status_.rounds_abandoned = core.abandoned;
+  status_.model_version = core.model_version;
+  status_.model_sha256 = ToHex(core.model_hash);
+  status_.devices_connected = static_cast<std::uint32_t>(connections_.size());
+  status_.devices_eligible = eligible;
+  status_.cohort = open ? round_devices_ : 0;
+  status_.answered = running && pending <= round_devices_ ? round_devices_ - pending : 0;
+  status_.faults_total = faults_;
+  if (budget) status_.budget = std::move(*budget);
+}
+
+}  // namespace demur::coordinator
