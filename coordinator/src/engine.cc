@@ -64,6 +64,7 @@ void Engine::Deliver(ConnectionPtr connection, wire::FrameType type, Bytes frame
   asio::post(thread_,
              [this, connection = std::move(connection), type, frame = std::move(frame)]() mutable {
                if (!Current(connection)) return;
+               if (parts_.on_frame) parts_.on_frame(connection->device, type, frame);
                FaultPoint("coordinator.received_" + std::string(ToString(type)));
                Handle(machine::event::Message{connection->device, type, std::move(frame)});
              });

@@ -43,6 +43,7 @@ struct EngineParts {
   Recovered recovered;
   const Clock& clock;
   RandomSource& random;
+  std::function<void(DeviceNumber, wire::FrameType, ByteView)> on_frame;
   std::function<void(const RoundOutcome&)> on_round;
 };
 

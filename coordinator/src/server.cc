@@ -48,7 +48,7 @@ Result<EngineParts> MakeParts(Deployment deployment, const Clock& clock, RandomS
   DEMUR_TRY(Recovered recovered, Recover(store, task, config, clock.UnixMillis()));
   return EngineParts{std::move(deployment), std::move(task), std::move(store),
                      std::move(recovered),  clock,           random,
-                     options.on_round};
+                     options.on_frame,      options.on_round};
 }
 
 net::HttpReply Answer(const Engine& engine, const net::HttpRequest& request) {

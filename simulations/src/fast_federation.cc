@@ -4,6 +4,7 @@
 
 #include "demur/base/clock.h"
 #include "demur/client/local_round.h"
+#include "demur/coordinator/round_store.h"
 #include "demur/crypto/hash.h"
 #include "demur/dp/decoder.h"
 #include "demur/dp/encoder.h"

@@ -3,14 +3,11 @@
 namespace demur::sim {
 
 Result<std::unique_ptr<Federation>> MakeFederation(Mode mode, coordinator::PreparedTask task,
-                                                   const Dataset& /*data*/,
                                                    const FederationSetup& setup,
-                                                   const std::string& /*folder*/) {
-  if (mode == Mode::kFast) {
-    return MakeFastFederation(std::move(task), setup.people, setup.random, setup.workers,
-                              setup.options);
-  }
-  return Error(ErrorCode::kUnimplemented, "wire mode is not built yet");
+                                                   const std::string& folder) {
+  if (mode == Mode::kWire) return MakeWireFederation(std::move(task), setup, folder);
+  return MakeFastFederation(std::move(task), setup.people, setup.random, setup.workers,
+                            setup.options);
 }
 
 }  // namespace demur::sim

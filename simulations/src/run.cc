@@ -145,7 +145,7 @@ Status ScenarioRun::TrainFederation(const SeedRun& run, bool noise) {
   const FederationSetup setup{
       run.people, run.random, workers_, {.noise = scenario_.noise, .drill = scenario_.drill}};
   DEMUR_TRY(const auto federation,
-            MakeFederation(scenario_.mode, std::move(task), run.data, setup,
+            MakeFederation(scenario_.mode, std::move(task), setup,
                            options_.work_folder + "/" + model + "-" + std::to_string(run.seed)));
   DEMUR_RETURN_IF_ERROR(TrainRounds(federation.get(), run, model));
   Tell("seed " + std::to_string(run.seed) + ": measuring " + model);

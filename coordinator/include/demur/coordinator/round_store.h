@@ -19,6 +19,9 @@
 // Belongs to one thread at a time; other processes may read while one writes.
 namespace demur::coordinator {
 
+// RoundId::epoch of a store that was never restored from a backup (RoundStore::BumpEpoch).
+inline constexpr std::uint32_t kFirstEpoch = 1;
+
 enum class RoundState : std::uint8_t {  // never renumber
   kReserved = 1,                        // charged, nobody asked to unmask
   kUnmasking = 2,  // the survivor set is fixed; an unmask request may have left

@@ -7,7 +7,9 @@
 #include <memory>
 #include <optional>
 
+#include "demur/base/bytes.h"
 #include "demur/base/clock.h"
+#include "demur/base/ids.h"
 #include "demur/base/random.h"
 #include "demur/base/result.h"
 #include "demur/coordinator/deployment.h"
@@ -16,6 +18,7 @@
 #include "demur/model/tables.h"
 #include "demur/net/deadline.h"
 #include "demur/wire/endpoint.h"
+#include "demur/wire/frame.h"
 
 // The coordinator as a server: the round machine (round_machine.h) with a store under it, TLS in
 // front of it and a page beside it. A session header. One thread of its own runs the machine and
@@ -38,6 +41,9 @@ struct ServerOptions {
   net::Limit hello_limit{10'000};         // from the handshake to the whole Hello
   net::Limit send_limit{30'000};          // for one frame to a device
   net::Limit goodbye_limit{3'000};        // for devices to close once the server has finished
+  // Every secure-aggregation frame of an admitted device before it is handled, on the server's own
+  // thread: for auditors, who want to see all that a coordinator sees. Empty: not called.
+  std::function<void(DeviceNumber, wire::FrameType, ByteView)> on_frame;
   // Called on the server's own thread; no further round is drawn before it returns, so that a
   // simulation can look at the federation between two rounds.
   std::function<void(const RoundOutcome&)> on_round = [](const RoundOutcome&) {};

@@ -144,9 +144,6 @@ class PreparedTask {
   std::shared_ptr<const learning::ServerStep> server_step_;
 };
 
-// Of a store that was never restored from a backup (RoundStore::BumpEpoch).
-inline constexpr std::uint32_t kFirstEpoch = 1;
-
 // The plan of one round. `expires_unix_ms`: devices refuse it from then on.
 model::Plan MakePlan(const PreparedTask& task, RoundId round, std::uint32_t attempt,
                      const Hash256& model_hash, std::uint64_t model_version,

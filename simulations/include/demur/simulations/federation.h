@@ -68,10 +68,17 @@ struct FederationSetup {
   Workers& workers;
   FastOptions options;
 };
-// The federation of `mode`; `folder` holds stores and keys in wire mode and is not used in fast
-// mode. Errors of MakeFastFederation and MakeWireFederation.
+// One authority, one coordinator and a device for every person, in one process, over TLS on the
+// loopback: what runs in the wild, with the task's deadlines switched off so that nothing depends
+// on who is quick. Keys and masks come from the system, everything that decides the model from
+// setup.random. `folder` must not hold a federation yet; stores and keys stay there.
+// kInvalidArgument: aggregate noise. kResourceExhausted: too few open files allowed.
+// kFailedPrecondition: `folder` is taken. Errors of authority, coordinator and devices.
+Result<std::unique_ptr<Federation>> MakeWireFederation(coordinator::PreparedTask task,
+                                                       const FederationSetup& setup,
+                                                       const std::string& folder);
+// The federation of `mode`; fast mode does not use `folder`.
 Result<std::unique_ptr<Federation>> MakeFederation(Mode mode, coordinator::PreparedTask task,
-                                                   const Dataset& data,
                                                    const FederationSetup& setup,
                                                    const std::string& folder);
 

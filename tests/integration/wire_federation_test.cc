@@ -1,0 +1,128 @@
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "demur/base/log.h"
+#include "demur/seeded/seeded_random.h"
+#include "demur/simulations/federation.h"
+#include "result_matchers.h"
+#include "temporary_folder.h"
+
+// Real devices against a real coordinator over TLS, beside the simulation that adds the same
+// integers directly: what the fast figures rest on.
+namespace demur::sim {
+namespace {
+
+constexpr std::string_view kScenario = R"(
+[scenario]
+name = "wire"
+[data]
+source = "synthetic"
+[data.synthetic]
+users = 44
+items = 24
+topics = 4
+events_per_user = 14
+[task]
+rounds = 4
+cohort = 36
+[task.model]
+factors = 4
+[task.secagg]
+roster_min = 20
+[baselines]
+models = []
+)";
+constexpr std::string_view kNoise = R"(
+[task.privacy]
+noise = true
+epsilon = 6
+delta = 1e-4
+participations = 4
+)";
+constexpr std::uint64_t kSeed = 5;
+
+struct Outcome {
+  std::vector<std::string> models;  // after each round
+  std::vector<RoundRow> rounds;
+  std::vector<model::PrivateState> states;
+  std::optional<dp::EpsilonReport> spent;
+};
+
+Result<Outcome> Train(const std::string& text, Mode mode, std::uint32_t rounds,
+                      const client::DrillPlan& drill, const std::string& folder) {
+  DEMUR_TRY(const Scenario scenario, ParseScenario(text, "test.toml", {}));
+  DEMUR_TRY(const LoadedData data, LoadData(scenario, "", kSeed));
+  seeded::SeededRandom random(kSeed);
+  Workers workers(2);
+  DEMUR_TRY(const People people,
+            People::Create(data.data, scenario.signals, scenario.split, random, workers));
+  DEMUR_TRY(auto task, coordinator::PreparedTask::Create(
+                           TaskFor(scenario, data.data, kSeed, scenario.task.privacy.noise)));
+  const FederationSetup setup{
+      people, random, workers, {.noise = NoiseMode::kPerDevice, .drill = drill}};
+  DEMUR_TRY(const auto federation, MakeFederation(mode, std::move(task), setup, folder));
+  Outcome out;
+  for (std::uint32_t round = 0; round < rounds; ++round) {
+    DEMUR_TRY(RoundRow row, federation->RunRound());
+    out.rounds.push_back(row);
+    out.models.push_back(ModelSha256(federation->model()));
+  }
+  for (std::uint32_t user = 0; user < people.size(); ++user) {
+    out.states.push_back(federation->state(user));
+  }
+  DEMUR_TRY(out.spent, federation->Spent());
+  return out;
+}
+
+class WireFederationTest : public ::testing::Test {
+ protected:
+  void SetUp() override { log::SetLevel(log::Level::kWarning); }
+  std::string Folder() const { return folder_.path() + "/federation"; }
+  demur::testing::TemporaryFolder folder_;
+};
+
+TEST_F(WireFederationTest, GivesTheBytesOfTheFastOneWithNoiseAndDepartures) {
+  const std::string text = std::string(kScenario) + std::string(kNoise);
+  const client::DrillPlan drill{.leave_permille = 120, .stage = client::DrillStage::kMixed};
+  ASSERT_OK_AND_ASSIGN(const Outcome fast, Train(text, Mode::kFast, 3, drill, ""));
+  ASSERT_OK_AND_ASSIGN(const Outcome wire, Train(text, Mode::kWire, 3, drill, Folder()));
+  EXPECT_EQ(wire.models, fast.models);
+  EXPECT_EQ(wire.states, fast.states);
+  std::uint32_t departures = 0;
+  for (std::size_t round = 0; round < 3; ++round) {
+    EXPECT_TRUE(wire.rounds[round].committed);
+    EXPECT_EQ(wire.rounds[round].before_masking, fast.rounds[round].before_masking);
+    EXPECT_EQ(wire.rounds[round].after_masking, fast.rounds[round].after_masking);
+    EXPECT_EQ(wire.rounds[round].update_norm, fast.rounds[round].update_norm);
+    departures += fast.rounds[round].before_masking + fast.rounds[round].after_masking;
+  }
+  EXPECT_GT(departures, 0U) << "the drill took nobody out: the test shows less than it says";
+  ASSERT_TRUE(wire.spent.has_value());
+  EXPECT_EQ(wire.spent->upper, fast.spent->upper);
+}
+
+TEST_F(WireFederationTest, GivesTheBytesOfTheFastOneWithoutNoise) {
+  const std::string text(kScenario);
+  ASSERT_OK_AND_ASSIGN(const Outcome fast, Train(text, Mode::kFast, 2, {}, ""));
+  ASSERT_OK_AND_ASSIGN(const Outcome wire, Train(text, Mode::kWire, 2, {}, Folder()));
+  EXPECT_EQ(wire.models, fast.models);
+  EXPECT_EQ(wire.states, fast.states);
+  EXPECT_FALSE(wire.spent.has_value());
+}
+
+TEST_F(WireFederationTest, StopsWhenTheTaskIsComplete) {
+  EXPECT_ERROR(Train(std::string(kScenario), Mode::kWire, 5, {}, Folder()),
+               ErrorCode::kResourceExhausted);
+}
+
+TEST_F(WireFederationTest, AFolderInUseIsRefused) {
+  ASSERT_OK(Train(std::string(kScenario), Mode::kWire, 1, {}, Folder()));
+  EXPECT_ERROR(Train(std::string(kScenario), Mode::kWire, 1, {}, Folder()),
+               ErrorCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace demur::sim

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "demur/base/bytes.h"
+#include "demur/base/ids.h"
+#include "demur/secagg/session.h"
+#include "demur/secagg/shamir.h"
+#include "demur/wire/secagg_messages.h"
+#include "demur/wire/signed_body.h"
+
+// What a coordinator could open of its devices' secrets, given every frame that all its
+// incarnations received. A vector is safe as long as nobody can open both its owner's mask seed and
+// self seed, so that is what the oracle looks for: it needs no threshold, it tries every number of
+// the shares it has and compares what comes out with what the owner advertised. For tests.
+namespace demur::testing {
+
+class ShareOracle {
+ public:
+  struct Verdict {
+    std::size_t mask_seeds = 0;  // opened, over all sessions
+    std::size_t self_seeds = 0;
+    std::size_t both = 0;  // devices of a session of which both were opened: must be 0
+    std::size_t masked_bodies = 0;
+    std::size_t second_bodies = 0;  // a different M5 body of a (device, session): must be 0
+  };
+
+  explicit ShareOracle(const wire::SecAggLimits& limits) : limits_(limits) {}
+
+  // `frame`: the frame body of M1, M3, M5 or M9 as `from` sent it. Others are left out.
+  void Take(DeviceNumber from, wire::FrameType type, ByteView frame) {
+    const auto message = wire::DecodeSignedBody(frame, frame.size());
+    if (!message) return;
+    if (type == wire::FrameType::kAdvertise) TakeAdvertise(from, message->body);
+    if (type == wire::FrameType::kShares) TakeShares(from, message->body);
+    if (type == wire::FrameType::kMasked) TakeMasked(from, message->body);
+    if (type == wire::FrameType::kUnmask) TakeUnmask(from, message->body);
+  }
+
+  Verdict Judge() const {
+    Verdict verdict;
+    for (const auto& [session, members] : sessions_) {
+      for (const auto& [index, member] : members.by_index) {
+        const bool mask = Opens(members, index, member, wire::ShareKind::kMask);
+        const bool self = Opens(members, index, member, wire::ShareKind::kSelf);
+        verdict.mask_seeds += mask ? 1 : 0;
+        verdict.self_seeds += self ? 1 : 0;
+        verdict.both += mask && self ? 1 : 0;
+      }
+    }
+    for (const auto& [key, hashes] : masked_) {
+      verdict.masked_bodies += 1;
+      verdict.second_bodies += hashes.size() - 1;
+    }
+    return verdict;
+  }
+
+ private:
+  struct Session {
+    std::map<std::uint32_t, wire::Advertise> by_index;
+    std::map<DeviceNumber, std::uint32_t> index_of;
+    // (dealer, kind) -> holder -> share
+    std::map<std::pair<std::uint32_t, wire::ShareKind>,
+             std::map<std::uint32_t, SecretArray<wire::kShareLen>>>
+        shares;
+  };
+
+  void TakeAdvertise(DeviceNumber from, ByteView body) {
+    auto advertise = wire::DecodeAdvertise(body);
+    if (advertise) latest_[from] = std::move(*advertise);
+  }
+  // In a complete graph a member deals to everybody but itself: the index that is missing is its
+  // own.
+  void TakeShares(DeviceNumber from, ByteView body) {
+    const auto shares = wire::DecodeShares(body, limits_);
+    if (!shares || !latest_.contains(from)) return;
+    std::uint32_t own = 0;
+    for (const wire::SealedShares& item : shares->items) own += item.index == own ? 1U : 0U;
+    Session& session = sessions_[shares->session];
+    session.index_of[from] = own;
+    session.by_index[own] = latest_[from];
+  }
+  void TakeMasked(DeviceNumber from, ByteView body) {
+    const auto masked = wire::DecodeMasked(body, limits_);
+    if (masked) masked_[{from, masked->session}].insert(masked->packed_hash);
+  }
+  void TakeUnmask(DeviceNumber from, ByteView body) {
+    auto unmask = wire::DecodeUnmask(body, limits_);
+    if (!unmask || !sessions_.contains(unmask->session)) return;
+    Session& session = sessions_[unmask->session];
+    const auto holder = session.index_of.find(from);
+    if (holder == session.index_of.end()) return;
+    for (wire::RevealedShare& revealed : unmask->shares) {
+      session.shares[{revealed.index, revealed.kind}][holder->second] = std::move(revealed.share);
+    }
+  }
+
+  static bool Fits(const wire::Advertise& owner, wire::ShareKind kind,
+                   const SecretArray<32>& seed) {
+    if (kind == wire::ShareKind::kSelf) {
+      return secagg::SelfCommitment(owner.announce, owner.identity_key, seed) ==
+             owner.self_commitment;
+    }
+    const auto pair = secagg::KeyPairFromSeed(owner.announce, seed);
+    return pair && pair->public_key == owner.mask_key;
+  }
+  static bool Opens(const Session& session, std::uint32_t index, const wire::Advertise& owner,
+                    wire::ShareKind kind) {
+    const auto found = session.shares.find({index, kind});
+    if (found == session.shares.end()) return false;
+    std::vector<secagg::HeldShare> held;
+    for (const auto& [holder, share] : found->second) {
+      held.push_back({holder + 1, &share});
+      const auto seed = secagg::OpenSecret(held);
+      if (seed && Fits(owner, kind, *seed)) return true;
+    }
+    return false;
+  }
+
+  wire::SecAggLimits limits_;
+  std::map<DeviceNumber, wire::Advertise> latest_;
+  std::map<Hash256, Session> sessions_;
+  std::map<std::pair<DeviceNumber, Hash256>, std::set<Hash256>> masked_;
+};
+
+}  // namespace demur::testing
