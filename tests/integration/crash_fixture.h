@@ -63,8 +63,7 @@ inline int CoordinatorMain(char** argv) {
     record.U32(static_cast<std::uint32_t>(frame.size())).U64(device.value);
     record.U8(static_cast<std::uint8_t>(type)).Raw(frame);
     const Bytes& bytes = record.bytes();
-    DEMUR_CHECK(::write(frames, bytes.data(), bytes.size()) ==
-                    static_cast<ssize_t>(bytes.size()),
+    DEMUR_CHECK(::write(frames, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
                 "cannot record");
   };
   int code = 1;
@@ -97,14 +96,15 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
     for (const auto& device : devices_) device->Stop();
     for (auto& run : runs_) run.wait();
     devices_.clear();
+    enrolment_.reset();
     workers_.join();
     io_.join();
   }
 
-  static coordinator::TaskConfig Task() {
+  virtual coordinator::TaskConfig Task() const {
     coordinator::TaskConfig task;
     task.name = "crash";
-    task.id = TaskId{};  // with the devices' seed it decides who leaves when
+    task.id = TaskId{};         // with the devices' seed it decides who leaves when
     task.rounds = kRounds + 2;  // room for rounds that a crash burns
     task.cohort = kDevices;
     task.model = {.algorithm = "biased_mf", .items = 12, .factors = 2};
@@ -117,14 +117,14 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
     return task;
   }
 
+  std::string TokenFile() const { return folder_.path() + "/token"; }
   std::string Folder() const { return folder_.path() + "/coordinator"; }
 
   Status MakeOperatorFiles() {
     const std::string authority_folder = folder_.path() + "/authority";
     DEMUR_RETURN_IF_ERROR(authority::Authority::Init(authority_folder, "test", clock_, system_));
     DEMUR_TRY(authority_, authority::Authority::Open(authority_folder, clock_, system_));
-    DEMUR_RETURN_IF_ERROR(
-        coordinator::InitDeployment(Folder(), kCrashServerName, Task(), system_));
+    DEMUR_RETURN_IF_ERROR(coordinator::InitDeployment(Folder(), kCrashServerName, Task(), system_));
     DEMUR_TRY(const std::string text,
               ReadTextFile(Folder() + "/server.request", crypto::kOperatorFileMaxLen));
     DEMUR_TRY(request_, crypto::ParseCertifyRequest(text));
@@ -135,14 +135,17 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
 
   // `crash_at`: DEMUR_CRASH_AT, or empty.
   pid_t StartCoordinator(const std::string& crash_at) {
-    std::vector<std::string> text;
-    for (char** entry = environ; *entry != nullptr; ++entry) text.emplace_back(*entry);
-    if (!crash_at.empty()) text.push_back("DEMUR_CRASH_AT=" + crash_at);
-    std::vector<std::string> words = {"/proc/self/exe", std::string(kCoordinatorArgument),
-                                      Folder(), std::to_string(port_), std::to_string(kRounds)};
+    return Spawn({"/proc/self/exe", std::string(kCoordinatorArgument), Folder(),
+                  std::to_string(port_), std::to_string(kRounds)},
+                 crash_at);
+  }
+  static pid_t Spawn(std::vector<std::string> words, const std::string& crash_at) {
+    std::vector<std::string> variables;
+    for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+    if (!crash_at.empty()) variables.push_back("DEMUR_CRASH_AT=" + crash_at);
     pid_t child = 0;
-    const int failed = ::posix_spawn(&child, "/proc/self/exe", nullptr, nullptr,
-                                     Pointers(words).data(), Pointers(text).data());
+    const int failed = ::posix_spawn(&child, words[0].c_str(), nullptr, nullptr,
+                                     Pointers(words).data(), Pointers(variables).data());
     EXPECT_EQ(failed, 0);
     return child;
   }
@@ -174,21 +177,21 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
     }
   }
 
-  Status EnrolDevices() {
+  // `in_process` of the kDevices run here; the token file is for the others.
+  Status EnrolDevices(std::uint32_t in_process = kDevices) {
     DEMUR_TRY(const Bytes certificate, authority_->Certify(request_, {"127.0.0.1", port_}));
-    DEMUR_TRY(const auto listener,
+    DEMUR_TRY(enrolment_,
               authority::EnrolServer::Start(*authority_, clock_, io_.get_executor(), {}));
     authority::TokenRequest wanted;
-    wanted.devices = kDevices;
+    wanted.devices = 2 * kDevices;  // one that died before it stored its identity asks again
     wanted.lifetime_s = 3600;
-    wanted.enrolment_address = {"127.0.0.1", listener->port()};
+    wanted.enrolment_address = {"127.0.0.1", enrolment_->port()};
     DEMUR_TRY(const SecretBytes text, authority_->MakeToken(wanted));
     DEMUR_TRY(const wire::Token token, wire::ParseToken(AsText(text.view())));
-    for (std::uint32_t index = 0; index < kDevices; ++index) {
+    for (std::uint32_t index = 0; index < in_process; ++index) {
       DEMUR_RETURN_IF_ERROR(EnrolDevice(index, token));
     }
-    listener->Stop();
-    return {};
+    return WriteFileAtomically(TokenFile(), text.view(), FileMode::kOwnerOnly);
   }
   Status EnrolDevice(std::uint32_t index, const wire::Token& token) {
     client::DeviceOptions options;
@@ -222,6 +225,7 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
   asio::thread_pool workers_{2};
   client::DeviceTools tools_{random_, clock_, shelf_, io_, workers_};
   std::unique_ptr<authority::Authority> authority_;
+  std::unique_ptr<authority::EnrolServer> enrolment_;
   crypto::CertifyRequest request_;
   std::vector<std::unique_ptr<client::Device>> devices_;
   std::vector<std::future<Status>> runs_;
