@@ -105,8 +105,13 @@ asio::awaitable<Status> Connection::Greet() {
   come_back_ms_ = welcome->retry_after_ms;
   admitted_ = true;
   core_.Count([](DeviceCounts& c) { ++c.connections; });
-  // What the last answer was, it goes out again: it may have been lost with the connection.
   if (!core_.session) co_return Status();
+  const model::Plan& plan = core_.session->announcement().plan;
+  if (welcome->running != wire::RunningRound{plan.round, plan.attempt}) {
+    core_.EndSession("the coordinator has gone on to another round");
+    co_return Status();
+  }
+  // Whatever the last answer was, it goes out again: it may have been lost with the connection.
   secagg::ClientEvent event = secagg::client::event::Reconnected{};
   co_return co_await Advance(std::move(event));
 }

@@ -1,6 +1,7 @@
 #include "demur/client/event_store.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "event_store_codec.h"
@@ -15,6 +16,22 @@ bool MarkerBelow(const TaskRecord& a, const TaskRecord& b) {
 bool SameMarker(const TaskRecord& a, const TaskRecord& b) {
   return a.masked_round == b.masked_round && a.masked_attempt == b.masked_attempt &&
          a.account == b.account;
+}
+
+// What a device remembers of a task in which it never took part.
+TaskRecord NothingOf(const TaskId& task) {
+  TaskRecord record;
+  record.account.task = task;
+  return record;
+}
+
+// True when `now` was made from counters that have moved on since: to store it would give a debit
+// back.
+bool LosesDebit(const TaskRecord& before, const TaskRecord& now) {
+  const std::uint32_t rounds = now.masked_round > before.masked_round ? 1 : 0;
+  if (now.account.participations < before.account.participations + rounds) return true;
+  return !std::equal(before.account.spent.units.begin(), before.account.spent.units.end(),
+                     now.account.spent.units.begin(), std::less_equal<>());
 }
 
 }  // namespace
@@ -48,9 +65,11 @@ Status EventStore::LoadIndexes() {
   events_.clear();
   tasks_.clear();
   states_.clear();
-  // Opening every row also proves that every row opens.
+  // Reading every row also proves that every row opens and can be read.
   DEMUR_RETURN_IF_ERROR(
-      rows_.ForEach(StoreTable::kEvent, [this](std::int64_t rowid, ByteView) -> Status {
+      rows_.ForEach(StoreTable::kEvent, [this](std::int64_t rowid, ByteView plain) -> Status {
+        DEMUR_TRY(const learning::Event event, DecodeEvent(plain));
+        (void)event;
         events_.push_back(rowid);
         return {};
       }));
@@ -135,7 +154,7 @@ void EventStore::Remember(const TaskRecord& record, std::int64_t rowid) {
 
 Status EventStore::SaveTask(const TaskRecord& record) {
   const TaskRecord* old = FindTask(record.task());
-  if (old != nullptr ? !SameMarker(*old, record) : record.account.participations != 0) {
+  if (!SameMarker(old != nullptr ? *old : NothingOf(record.task()), record)) {
     return Error(ErrorCode::kFailedPrecondition, "device store: a marker is SaveMasked's to set");
   }
   SealedStore::Batch batch;
@@ -157,10 +176,15 @@ Result<model::PrivateState> EventStore::LoadState(const TaskId& task) const {
 }
 
 Status EventStore::SaveMasked(const TaskRecord& record, const model::PrivateState& state) {
-  const TaskRecord* old = FindTask(record.task());
-  if (old != nullptr && !MarkerBelow(*old, record)) {
+  const TaskRecord* stored = FindTask(record.task());
+  const TaskRecord old = stored != nullptr ? *stored : NothingOf(record.task());
+  if (!MarkerBelow(old, record)) {
     return Error(ErrorCode::kFailedPrecondition,
                  "device store: this round was answered before; nothing may be sent");
+  }
+  if (LosesDebit(old, record)) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 "device store: the record is behind what was spent since; nothing may be sent");
   }
   SealedStore::Batch batch;
   DEMUR_RETURN_IF_ERROR(PutTask(record, &batch));

@@ -1,6 +1,7 @@
 #include "machine_work.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace demur::coordinator::machine {
 namespace {
@@ -207,9 +208,16 @@ Phase Next(Work& work, bool stopping) {
 // A failing round must not start the next one at once.
 Phase Pause(Work& work, bool stopping) {
   if (stopping || work.core.config.pause_ms == 0) return Next(work, stopping);
-  const std::uint32_t times = std::clamp(work.core.abandoned_in_a_row, 1U, kPausesMax);
-  work.effects.push_back(effect::StartPause{work.core.config.pause_ms * times});
+  const std::uint64_t times = std::clamp(work.core.abandoned_in_a_row, 1U, kPausesMax);
+  const std::uint64_t pause = std::min<std::uint64_t>(times * work.core.config.pause_ms,
+                                                      std::numeric_limits<std::uint32_t>::max());
+  work.effects.push_back(effect::StartPause{static_cast<std::uint32_t>(pause)});
   return state::Gathering{true};
+}
+
+Phase NotDrawn(Work& work) {
+  ++work.core.abandoned_in_a_row;
+  return Pause(work, false);
 }
 
 void NoteConnected(Work& work, const event::Connected& e) {

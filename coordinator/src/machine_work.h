@@ -36,6 +36,9 @@ Phase Next(Work& work, bool stopping);
 // After an abandoned round, which must not start the next one at once.
 Phase Pause(Work& work, bool stopping);
 
+// After a draw that came to nothing. Nothing was announced and nothing charged: the id stays free.
+Phase NotDrawn(Work& work);
+
 void NoteConnected(Work& work, const event::Connected& e);
 // False: it was not connected.
 bool NoteDisconnected(Work& work, DeviceNumber device);

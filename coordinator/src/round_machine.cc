@@ -79,17 +79,18 @@ Phase On(Work& work, state::Drawing&& s, event::Left&&) { return Refuse(work, st
 Phase On(Work& work, state::Drawing&& s, event::Deadline&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Drawing&& s, event::GraceOver&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Drawing&& s, event::PauseOver&&) { return Refuse(work, std::move(s)); }
+// A device may have come back under another key while the cohort was drawn; to wait for an answer
+// that came already would be to wait for ever.
 Phase On(Work& work, state::Drawing&& s, event::Drawn&& e) {
-  std::optional<Round> round = e.id == s.id ? MakeRound(work.core, e) : std::nullopt;
-  if (!round) return Refuse(work, std::move(s));
+  if (e.id != s.id) return Refuse(work, std::move(s));
+  std::optional<Round> round = MakeRound(work.core, e);
+  if (!round) return NotDrawn(work);
   return Open(work, std::move(*round), std::move(e));
 }
 Phase On(Work& work, state::Drawing&& s, event::Computed&&) { return Refuse(work, std::move(s)); }
-// Nothing was announced and nothing charged: the id stays free.
 Phase On(Work& work, state::Drawing&& s, event::Failed&& e) {
   if (e.id != s.id) return Refuse(work, std::move(s));
-  ++work.core.abandoned_in_a_row;
-  return Pause(work, false);
+  return NotDrawn(work);
 }
 Phase On(Work& work, state::Drawing&&, event::Stop&&) { return Halt(work, StopReason::kAsked); }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "demur/base/fault.h"
+#include "demur/coordinator/task.h"
 #include "demur/crypto/hash.h"
 
 namespace demur::coordinator {

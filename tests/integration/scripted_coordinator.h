@@ -228,8 +228,12 @@ class ScriptedCoordinator {
     const auto hello = co_await stream.ReadFrameOf(wire::FrameType::kHello, limits);
     if (!hello) co_return Status();
     const std::uint32_t number = self->connections_++;
-    const Bytes welcome = wire::Encode(wire::Welcome{"coordinator.test", 0});
-    Status status = co_await Send(stream, wire::FrameType::kWelcome, welcome);
+    wire::Welcome welcome{"coordinator.test", 0};
+    if (self->has_advertised_) {
+      welcome.running = {self->session.plan().round, self->session.plan().attempt};
+    }
+    const Bytes body = wire::Encode(welcome);
+    Status status = co_await Send(stream, wire::FrameType::kWelcome, body);
     if (status) status = co_await self->script_(*self, stream, number);
     const std::lock_guard lock(self->mutex_);
     if (!status && self->script_status_) self->script_status_ = status;

@@ -101,7 +101,8 @@ class EventStore {
   // Before M5 leaves, as one transaction: the marker of the round, the debit and the next private
   // state. `record` has the new counters; its marker must be above the stored one.
   // kFailedPrecondition: an M5 body of this (task, round, attempt), or of a later one, was made
-  // before: nothing may be sent.
+  // before, or the record's account does not have everything that was spent since: nothing may be
+  // sent.
   Status SaveMasked(const TaskRecord& record, const model::PrivateState& state);
 
   // kNotFound: not enrolled.

@@ -147,7 +147,8 @@ struct GraceOver {
   DeviceNumber device;
 };
 struct PauseOver {};
-// The answer to effect::Draw.
+// The answer to effect::Draw. One that does not fit the devices as they are by now (one of them
+// came back with another identity) counts as Failed.
 struct Drawn {
   RoundId id;
   std::vector<DeviceNumber> cohort;  // ascending, out of Draw::eligible
