@@ -63,8 +63,7 @@ inline int CoordinatorMain(char** argv) {
     record.U32(static_cast<std::uint32_t>(frame.size())).U64(device.value);
     record.U8(static_cast<std::uint8_t>(type)).Raw(frame);
     const Bytes& bytes = record.bytes();
-    DEMUR_CHECK(::write(frames, bytes.data(), bytes.size()) ==
-                    static_cast<ssize_t>(bytes.size()),
+    DEMUR_CHECK(::write(frames, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
                 "cannot record");
   };
   int code = 1;
@@ -104,7 +103,7 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
   static coordinator::TaskConfig Task() {
     coordinator::TaskConfig task;
     task.name = "crash";
-    task.id = TaskId{};  // with the devices' seed it decides who leaves when
+    task.id = TaskId{};         // with the devices' seed it decides who leaves when
     task.rounds = kRounds + 2;  // room for rounds that a crash burns
     task.cohort = kDevices;
     task.model = {.algorithm = "biased_mf", .items = 12, .factors = 2};
@@ -123,8 +122,7 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
     const std::string authority_folder = folder_.path() + "/authority";
     DEMUR_RETURN_IF_ERROR(authority::Authority::Init(authority_folder, "test", clock_, system_));
     DEMUR_TRY(authority_, authority::Authority::Open(authority_folder, clock_, system_));
-    DEMUR_RETURN_IF_ERROR(
-        coordinator::InitDeployment(Folder(), kCrashServerName, Task(), system_));
+    DEMUR_RETURN_IF_ERROR(coordinator::InitDeployment(Folder(), kCrashServerName, Task(), system_));
     DEMUR_TRY(const std::string text,
               ReadTextFile(Folder() + "/server.request", crypto::kOperatorFileMaxLen));
     DEMUR_TRY(request_, crypto::ParseCertifyRequest(text));
@@ -138,8 +136,8 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
     std::vector<std::string> text;
     for (char** entry = environ; *entry != nullptr; ++entry) text.emplace_back(*entry);
     if (!crash_at.empty()) text.push_back("DEMUR_CRASH_AT=" + crash_at);
-    std::vector<std::string> words = {"/proc/self/exe", std::string(kCoordinatorArgument),
-                                      Folder(), std::to_string(port_), std::to_string(kRounds)};
+    std::vector<std::string> words = {"/proc/self/exe", std::string(kCoordinatorArgument), Folder(),
+                                      std::to_string(port_), std::to_string(kRounds)};
     pid_t child = 0;
     const int failed = ::posix_spawn(&child, "/proc/self/exe", nullptr, nullptr,
                                      Pointers(words).data(), Pointers(text).data());

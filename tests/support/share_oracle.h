@@ -92,7 +92,8 @@ class ShareOracle {
   }
   void TakeMasked(DeviceNumber from, ByteView body) {
     const auto masked = wire::DecodeMasked(body, limits_);
-    if (masked && sessions_.contains(masked->session)) masked_[{from, masked->session}].insert(masked->packed_hash);
+    if (masked && sessions_.contains(masked->session))
+      masked_[{from, masked->session}].insert(masked->packed_hash);
   }
   void TakeUnmask(DeviceNumber from, ByteView body) {
     auto unmask = wire::DecodeUnmask(body, limits_);
