@@ -169,7 +169,7 @@ void Engine::Welcome(const ConnectionPtr& connection) {
   welcome.server_name = wire::PrintableText(parts_.deployment.server_name, wire::kMaxServerNameLen);
   const auto* running = std::get_if<machine::state::Running>(&state_->phase);
   if (running != nullptr && running->round.members.contains(connection->identity)) {
-    welcome.running = {running->round.id, running->round.attempt};
+    welcome.running = {parts_.task.id(), running->round.id, running->round.attempt};
   }
   auto body = std::make_shared<const Bytes>(wire::Encode(welcome));
   asio::post(connection->strand, [connection, body = std::move(body)] {

@@ -230,7 +230,8 @@ class ScriptedCoordinator {
     const std::uint32_t number = self->connections_++;
     wire::Welcome welcome{"coordinator.test", 0};
     if (self->has_advertised_) {
-      welcome.running = {self->session.plan().round, self->session.plan().attempt};
+      const model::Plan& plan = self->session.plan();
+      welcome.running = {plan.task, plan.round, plan.attempt};
     }
     const Bytes body = wire::Encode(welcome);
     Status status = co_await Send(stream, wire::FrameType::kWelcome, body);

@@ -58,6 +58,7 @@ Bytes Encode(const Welcome& message) {
   root.setServerName(OwnText(message.server_name, kMaxServerNameLen));
   root.setRetryAfterMs(message.retry_after_ms);
   if (message.running) {
+    root.setRunningTask(AsData(message.running->task.bytes));
     root.setRunningRound(message.running->round.Packed());
     root.setRunningAttempt(message.running->attempt);
   }
@@ -72,7 +73,10 @@ Result<Welcome> DecodeWelcome(ByteView body) {
       return FieldOutOfRange("server name");
     }
     if (reader.getRunningRound() != 0) {
-      out.running = {RoundId::FromPacked(reader.getRunningRound()), reader.getRunningAttempt()};
+      out.running = {{}, RoundId::FromPacked(reader.getRunningRound()), reader.getRunningAttempt()};
+      if (!CopyExactly(reader.getRunningTask(), &out.running->task.bytes)) {
+        return FieldOutOfRange("running task");
+      }
     }
     return out;
   });
