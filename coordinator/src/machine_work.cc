@@ -26,22 +26,28 @@ std::vector<DeviceNumber> DevicesOf(const Round& round,
   return out;
 }
 
-// The session holds the permit until it gives it back with the sum or the end.
-const dp::RoundPermit* PermitOf(const secagg::ServerState& session) {
+// The permit of the open round: with the session, or, where one step both froze the survivor set
+// and ended the round, on its way back.
+const dp::RoundPermit* PermitOf(const secagg::ServerTransition& transition) {
+  if (const auto* held = secagg::PermitOf(transition.next)) return held;
+  for (const secagg::ServerEffect& effect : transition.effects) {
+    if (const auto* e = std::get_if<secagg::server::effect::Abandoned>(&effect)) return &e->permit;
+    if (const auto* e = std::get_if<secagg::server::effect::SumReady>(&effect)) return &e->permit;
+  }
+  return nullptr;
+}
+
+// Members of the roster, once it is frozen.
+std::uint32_t RosterOf(const secagg::ServerState& session) {
   return std::visit(
-      [](const auto& s) -> const dp::RoundPermit* {
-        if constexpr (requires { s.core.permit; }) {
-          return &s.core.permit;
+      [](const auto& s) -> std::uint32_t {
+        if constexpr (requires { s.frozen.roster; }) {
+          return static_cast<std::uint32_t>(s.frozen.roster.size());
         } else {
-          return nullptr;
+          return 0;
         }
       },
       session);
-}
-
-std::uint32_t RosterOf(const secagg::ServerState& session) {
-  const auto* unmasking = std::get_if<secagg::server::state::Unmasking>(&session);
-  return unmasking == nullptr ? 0 : static_cast<std::uint32_t>(unmasking->frozen.roster.size());
 }
 
 RoundReport ReportOf(const Round& round, const Core& core) {
@@ -74,7 +80,12 @@ bool Abandon(Work& work, const Round& round, std::string reason, dp::RoundPermit
 // Turns what the session wants into what the shell does, in the same order.
 class SessionEffects {
  public:
-  SessionEffects(Work& work, Round& round, const secagg::ServerState& session)
+  // What stood before the step: null and 0 when there is none.
+  struct Session {
+    const dp::RoundPermit* permit = nullptr;  // borrowed until the effect that gives it back
+    std::uint32_t roster = 0;
+  };
+  SessionEffects(Work& work, Round& round, const Session& session)
       : work_(work), round_(round), session_(session) {}
 
   void operator()(secagg::server::effect::Send&& e) {
@@ -83,13 +94,12 @@ class SessionEffects {
   // The charge is final from here; who is in the sum has taken part.
   void operator()(secagg::server::effect::PersistSurvivors&& e) {
     round_.survivors = DevicesOf(round_, e.survivors);
-    round_.roster = RosterOf(session_);
+    round_.roster = session_.roster;
     for (const DeviceNumber device : round_.survivors) {
       ++work_.core.devices[device].participations;
     }
-    const dp::RoundPermit* permit = PermitOf(session_);
-    if (permit == nullptr) return Broken();
-    const Result<dp::LedgerEntry> entry = work_.core.ledger.MarkOpened(*permit);
+    if (session_.permit == nullptr) return Broken();
+    const Result<dp::LedgerEntry> entry = work_.core.ledger.MarkOpened(*session_.permit);
     if (!entry) return Broken();
     work_.effects.push_back(
         effect::PersistSurvivors{round_.id, round_.roster, round_.survivors, {RowOf(*entry)}});
@@ -119,27 +129,32 @@ class SessionEffects {
  private:
   Work& work_;
   Round& round_;
-  const secagg::ServerState& session_;
+  Session session_;
   std::optional<dp::RoundPermit> sum_permit_;
   bool abandoned_ = false;
   bool broken_ = false;
 };
 
+struct OpenRound {
+  Round round;
+  secagg::ServerConfig config;
+  std::uint32_t roster = 0;  // before the step; 0: not frozen
+};
+
 // Where the session's transition leads.
-Phase Follow(Work& work, Round round, secagg::ServerConfig config,
-             secagg::ServerTransition transition, bool stopping) {
+Phase Follow(Work& work, OpenRound open, secagg::ServerTransition transition, bool stopping) {
   work.refused = transition.refused;
-  SessionEffects take(work, round, transition.next);
+  SessionEffects take(work, open.round, {PermitOf(transition), open.roster});
   for (secagg::ServerEffect& one : transition.effects) {
     std::visit([&take](auto& e) { take(std::move(e)); }, one);
     if (take.broken()) return Halt(work, StopReason::kInternal);
   }
   if (take.abandoned()) return Pause(work, stopping);
   if (take.sum_permit()) {
-    return state::Committing{std::move(round), std::move(config), std::move(transition.next),
-                             std::move(*take.sum_permit()), stopping};
+    return state::Committing{std::move(open.round), std::move(open.config),
+                             std::move(transition.next), std::move(*take.sum_permit()), stopping};
   }
-  return state::Running{std::move(round), std::move(config), std::move(transition.next)};
+  return state::Running{std::move(open.round), std::move(open.config), std::move(transition.next)};
 }
 
 // Tells the members how it ended. The session has nothing more to say than that.
@@ -167,9 +182,10 @@ RoundRow RowOf(const Round& round, std::int64_t started) {
 }  // namespace
 
 Phase Continue(Work& work, state::Running&& s, secagg::ServerEvent event, bool stopping) {
+  OpenRound open{std::move(s.round), std::move(s.config), RosterOf(s.session)};
   secagg::ServerTransition transition =
-      secagg::Step(std::move(s.session), std::move(event), s.config);
-  return Follow(work, std::move(s.round), std::move(s.config), std::move(transition), stopping);
+      secagg::Step(std::move(s.session), std::move(event), open.config);
+  return Follow(work, std::move(open), std::move(transition), stopping);
 }
 
 Phase Halt(Work& work, StopReason reason) {
@@ -293,7 +309,7 @@ Phase Open(Work& work, Round round, event::Drawn&& e) {
   work.effects.push_back(effect::PersistReserve{RowOf(round, work.now), {RowOf(reserved->entry)}});
   const std::vector<DeviceNumber> cohort = round.cohort;
   secagg::ServerTransition started = secagg::StartServer(e.config, std::move(reserved->permit));
-  Phase phase = Follow(work, std::move(round), std::move(e.config), std::move(started), false);
+  Phase phase = Follow(work, {std::move(round), std::move(e.config)}, std::move(started), false);
   for (const DeviceNumber device : cohort) {
     auto* running = std::get_if<state::Running>(&phase);
     if (running == nullptr) break;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "demur/base/file.h"
 #include "demur/client/event_store.h"
 #include "event_store_test_util.h"
 
@@ -91,6 +92,19 @@ TEST_F(PurgeTest, LeavesNoByteOfARowInDatabaseLogOrFreePages) {
   for (const std::string& trace : traces) ASSERT_EQ(after.find(trace), std::string::npos);
   for (const std::string& text : Plaintexts()) EXPECT_EQ(after.find(text), std::string::npos);
   EXPECT_EQ(EveryByte(Keys()).find(root), std::string::npos) << "the old key is shredded";
+}
+
+// A second name keeps the old key's file: what was in it is overwritten, not only unlinked.
+TEST_F(PurgeTest, ShredsTheOldKeyInPlace) {
+  ASSERT_OK_AND_ASSIGN(auto store, Open(1'000));
+  Fill(store);
+  const std::string kept = folder_.File("kept");
+  fs::create_hard_link(Keys() + "/store.key", kept);
+  ASSERT_OK_AND_ASSIGN(const Bytes before, ReadFile(kept, 1'000));
+  EXPECT_NE(before, Bytes(before.size()));
+  ASSERT_OK(store.Purge());
+  ASSERT_OK_AND_ASSIGN(const Bytes after, ReadFile(kept, 1'000));
+  EXPECT_EQ(after, Bytes(before.size()));
 }
 
 // The scan above can fail: the same bytes, unsealed, are found.

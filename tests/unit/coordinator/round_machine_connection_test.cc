@@ -116,6 +116,30 @@ TEST(RoundMachineConnectionTest, ARoundThatEverybodyLeftIsAbandonedAndSettled) {
   EXPECT_TRUE(machine.core().ledger.Unsettled().empty());
 }
 
+// An outage after most have sent M5: the last one awaited leaves, the survivor set freezes, and
+// there is nobody to ask. That is an abandoned round and no error of ours.
+TEST(RoundMachineConnectionTest, ASurvivorSetThatHasLeftIsAbandonedAndBurnt) {
+  Machine machine = Announced(World().config);
+  for (const FrameType type : {FrameType::kAdvertise, FrameType::kShares}) {
+    for (std::uint32_t i = 0; i < kDevices; ++i) machine.Give(World().Message(1, i, type));
+  }
+  ASSERT_EQ(machine.name(), "masking");
+  for (std::uint32_t i = 1; i < kDevices; ++i) {
+    machine.Give(World().Message(1, i, FrameType::kMasked));
+    machine.Give(event::Disconnected{RoundMachineWorld::Number(i)});
+  }
+  EXPECT_EQ(machine.Give(event::Disconnected{RoundMachineWorld::Number(0)}),
+            "survivors, timer unmask, abandon: too few shares, abandoned, pause 1000 -> paused");
+  const auto survivors = machine.AllOf<effect::PersistSurvivors>().at(0);
+  EXPECT_EQ(survivors.roster, kDevices);
+  EXPECT_EQ(survivors.survivors.size(), kDevices - 1);
+  EXPECT_EQ(EntryOf(survivors.ledger).kind, dp::EntryKind::kOpen);
+  EXPECT_EQ(EntryOf(machine.AllOf<effect::PersistAbandon>().at(0).ledger).kind,
+            dp::EntryKind::kBurn);
+  EXPECT_TRUE(machine.core().ledger.Unsettled().empty());
+  EXPECT_EQ(machine.core().devices.at(RoundMachineWorld::Number(1)).participations, 1U);
+}
+
 TEST(RoundMachineConnectionTest, ADeviceWithANewKeyIsNobodyInTheOpenRound) {
   Machine machine = Announced(Patient());
   const DeviceNumber device = RoundMachineWorld::Number(0);

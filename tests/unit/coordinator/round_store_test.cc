@@ -2,90 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <string>
+#include <utility>
+#include <vector>
 
-#include "demur/base/fault.h"
-#include "demur/crypto/hash.h"
-#include "result_matchers.h"
+#include "round_store_test_util.h"
 
 namespace demur::coordinator {
 namespace {
-
-using Access = RoundStore::Access;
-
-ModelRow MakeModel(std::uint64_t version) {
-  ModelRow model;
-  model.version = version;
-  model.blob = ToBytes(AsBytes("model number " + std::to_string(version)));
-  model.hash = crypto::Sha256(model.blob);
-  return model;
-}
-
-Bytes State(std::uint64_t version) { return ToBytes(AsBytes("state " + std::to_string(version))); }
-
-RoundRow MakeRound(std::uint32_t counter, std::uint64_t version) {
-  RoundRow round;
-  round.id = {1, counter};
-  round.cohort = 40;
-  round.model_version = version;
-  round.started_unix_ms = 1000 * std::int64_t{counter};
-  return round;
-}
-
-LedgerRow Entry(std::uint64_t seq) {
-  return {seq, ToBytes(AsBytes("entry " + std::to_string(seq)))};
-}
-
-const std::vector<DeviceNumber> kSurvivors = {DeviceNumber(3), DeviceNumber(8), DeviceNumber(9)};
-
-class RoundStoreTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    dir_ = ::testing::TempDir() + "round_store_" +
-           ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(dir_);
-    std::filesystem::create_directories(dir_);
-    task_.bytes[0] = std::byte{7};
-  }
-  void TearDown() override {
-    SetFaultHandler({});
-    std::filesystem::remove_all(dir_);
-  }
-
-  Status Create() {
-    DEMUR_TRY(RoundStore store, RoundStore::Create(dir_, task_, MakeModel(0), State(0)));
-    (void)store;
-    return {};
-  }
-  // Runs one whole round on the newest model.
-  Status CommitOne(RoundStore& store, std::uint32_t counter, std::uint64_t version) {
-    const RoundRow round = MakeRound(counter, version);
-    DEMUR_RETURN_IF_ERROR(store.Reserve(round, {Entry(3 * version + 1)}));
-    DEMUR_RETURN_IF_ERROR(store.FixSurvivors(round.id, 35, kSurvivors, {Entry(3 * version + 2)}));
-    return store.Commit(round, MakeModel(version + 1), State(version + 1),
-                        {Entry(3 * version + 3)});
-  }
-  // SQL behind the store's back, as damage would do it.
-  Status Tamper(const std::string& sql) {
-    DEMUR_TRY(storage::Database database,
-              storage::Database::Open(dir_ + "/" + std::string(RoundStore::kFileName), {}));
-    return database.Execute(sql);
-  }
-  void ExpectDamaged(const std::string& sql, const std::string& named) {
-    ASSERT_OK(Tamper(sql));
-    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-    const auto snapshot = store.Load();
-    ASSERT_FALSE(snapshot.has_value()) << sql;
-    EXPECT_EQ(snapshot.error().code(), ErrorCode::kDataLoss);
-    EXPECT_NE(snapshot.error().message().find(named), std::string::npos)
-        << snapshot.error().message();
-  }
-
-  std::string dir_;
-  TaskId task_;
-};
 
 TEST_F(RoundStoreTest, OpenWithoutInitSaysWhatToDo) {
   const auto store = RoundStore::Open(dir_, Access::kRead);
@@ -242,85 +165,97 @@ TEST_F(RoundStoreTest, OldBlobsAreThinnedOutAndTheirHashesStay) {
   EXPECT_OK(store.Load());
 }
 
-TEST_F(RoundStoreTest, DamageIsNamedAndNothingIsChanged) {
-  ASSERT_OK(Create());
-  {
-    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-    ASSERT_OK(CommitOne(store, 1, 0));
-    ASSERT_OK(CommitOne(store, 2, 1));
-  }
-  ExpectDamaged("UPDATE models SET blob = x'00' WHERE version = 2", "does not match its hash");
-}
-TEST_F(RoundStoreTest, AMissingVersionIsDamage) {
-  ASSERT_OK(Create());
-  {
-    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-    ASSERT_OK(CommitOne(store, 1, 0));
-    ASSERT_OK(CommitOne(store, 2, 1));
-  }
-  ExpectDamaged("DELETE FROM models WHERE version = 1", "a model version is missing");
-}
-TEST_F(RoundStoreTest, AnOlderServerStateIsDamage) {
-  ASSERT_OK(Create());
-  {
-    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-    ASSERT_OK(CommitOne(store, 1, 0));
-  }
-  ExpectDamaged("UPDATE server_state SET model_version = 0", "different versions");
-}
-TEST_F(RoundStoreTest, AFlippedServerStateIsDamage) {
-  ASSERT_OK(Create());
-  ExpectDamaged("UPDATE server_state SET bytes = x'0102'", "server state does not match");
-}
-TEST_F(RoundStoreTest, AMissingLedgerRowIsDamage) {
-  ASSERT_OK(Create());
-  {
-    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-    ASSERT_OK(CommitOne(store, 1, 0));
-  }
-  ExpectDamaged("DELETE FROM ledger WHERE seq = 1", "ledger entry 1 is missing");
-}
-TEST_F(RoundStoreTest, ALostRoundIsDamage) {
-  ASSERT_OK(Create());
-  {
-    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-    ASSERT_OK(CommitOne(store, 1, 0));
-  }
-  ExpectDamaged("DELETE FROM rounds", "0 committed rounds, but model version 1");
-}
-TEST_F(RoundStoreTest, AFileThatIsNoDatabaseIsDamage) {
-  std::ofstream(dir_ + "/" + std::string(RoundStore::kFileName)) << std::string(8192, 'x');
-  EXPECT_ERROR(RoundStore::Open(dir_, Access::kWrite), ErrorCode::kDataLoss);
-  EXPECT_EQ(std::filesystem::file_size(dir_ + "/" + std::string(RoundStore::kFileName)), 8192U);
-}
+// --- Order --------------------------------------------------------------------------------------
 
-// The four writes of a commit stand or fall together: a crash inside leaves the round unmasking.
-TEST_F(RoundStoreTest, ACrashInsideCommitLeavesNothingOfIt) {
-  struct Crash {};
-  for (const char* point : {"coordinator.commit_model_written", "coordinator.commit_round_written",
-                            "coordinator.commit_ledger_written"}) {
-    SetUp();
-    ASSERT_OK(Create());
-    {
-      ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-      ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(1)}));
-      ASSERT_OK(store.FixSurvivors({1, 1}, 35, kSurvivors, {Entry(2)}));
-      SetFaultHandler([point](std::string_view name) {
-        if (name == point) throw Crash{};
-      });
-      EXPECT_THROW(
-          (void)store.Commit(MakeRound(1, 0), MakeModel(1), State(1), {Entry(3)}).has_value(),
-          Crash);
-      SetFaultHandler({});
-    }
-    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-    ASSERT_OK_AND_ASSIGN(const Snapshot now, store.Load());
-    EXPECT_EQ(now.model.version, 0U) << point;
-    EXPECT_EQ(now.server_state, State(0)) << point;
-    EXPECT_EQ(now.ledger.size(), 2U) << point;
-    ASSERT_TRUE(now.open_round.has_value()) << point;
-    EXPECT_EQ(now.open_round->state, RoundState::kUnmasking) << point;
+TEST_F(RoundStoreTest, ARoundStartsFromTheNewestModel) {
+  ASSERT_OK(Create());
+  ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+  ASSERT_OK(CommitOne(store, 1, 0));
+  EXPECT_ERROR(store.Reserve(MakeRound(2, 0), {Entry(4)}), ErrorCode::kFailedPrecondition);
+  EXPECT_ERROR(store.Reserve(MakeRound(2, 2), {Entry(4)}), ErrorCode::kFailedPrecondition);
+  EXPECT_OK(store.Reserve(MakeRound(2, 1), {Entry(4)}));
+}
+TEST_F(RoundStoreTest, ARoundIsOfTheEpochInForce) {
+  ASSERT_OK(Create());
+  ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+  for (const std::uint32_t epoch : {0U, 2U}) {
+    RoundRow round = MakeRound(1, 0);
+    round.id.epoch = epoch;
+    EXPECT_ERROR(store.Reserve(round, {Entry(1)}), ErrorCode::kFailedPrecondition) << epoch;
   }
+}
+TEST_F(RoundStoreTest, OnlyAReservedRoundGetsASurvivorSet) {
+  ASSERT_OK(Create());
+  ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+  const auto fix = [&store](std::uint32_t counter, std::uint64_t seq) {
+    return store.FixSurvivors({1, counter}, 35, kSurvivors, {Entry(seq)});
+  };
+  EXPECT_ERROR(fix(1, 1), ErrorCode::kFailedPrecondition) << "never reserved";
+  ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(1)}));
+  EXPECT_ERROR(fix(2, 2), ErrorCode::kFailedPrecondition) << "another one";
+  ASSERT_OK(store.Abandon({1, 1}, "too few devices", 5, {Entry(2)}));
+  EXPECT_ERROR(fix(1, 3), ErrorCode::kFailedPrecondition) << "abandoned";
+  ASSERT_OK(store.Reserve(MakeRound(2, 0), {Entry(3)}));
+  ASSERT_OK(fix(2, 4));
+  ASSERT_OK(store.Commit(MakeRound(2, 0), MakeModel(1), State(1), {Entry(5)}));
+  EXPECT_ERROR(fix(2, 6), ErrorCode::kFailedPrecondition) << "committed";
+  ASSERT_OK_AND_ASSIGN(const Snapshot now, store.Load());
+  for (const DeviceRow& device : now.devices) EXPECT_EQ(device.participations, 1U);
+}
+TEST_F(RoundStoreTest, OnlyAnOpenRoundIsAbandoned) {
+  ASSERT_OK(Create());
+  ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+  EXPECT_ERROR(store.Abandon({1, 1}, "never", 5, {Entry(1)}), ErrorCode::kFailedPrecondition);
+  ASSERT_OK(CommitOne(store, 1, 0));
+  EXPECT_ERROR(store.Abandon({1, 1}, "too late", 5, {Entry(4)}), ErrorCode::kFailedPrecondition);
+  ASSERT_OK(store.Reserve(MakeRound(2, 1), {Entry(4)}));
+  ASSERT_OK(store.FixSurvivors({1, 2}, 35, kSurvivors, {Entry(5)}));
+  ASSERT_OK(store.Abandon({1, 2}, "infeasible", 6, {Entry(6)}));
+  ASSERT_OK_AND_ASSIGN(const Snapshot now, store.Load());
+  EXPECT_EQ(now.committed, 1U);
+  EXPECT_EQ(now.abandoned, 1U);
+  EXPECT_EQ(now.devices[0].participations, 2U) << "the survivor set was fixed: they took part";
+}
+TEST_F(RoundStoreTest, EveryChangeKeepsTheLedgersSequence) {
+  ASSERT_OK(Create());
+  ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+  const RoundRow round = MakeRound(1, 0);
+  for (const std::uint64_t wrong : {0U, 2U}) {
+    EXPECT_ERROR(store.Reserve(round, {Entry(wrong)}), ErrorCode::kFailedPrecondition);
+  }
+  ASSERT_OK(store.Reserve(round, {Entry(1)}));
+  for (const std::uint64_t wrong : {1U, 3U}) {
+    EXPECT_ERROR(store.FixSurvivors(round.id, 35, kSurvivors, {Entry(wrong)}),
+                 ErrorCode::kFailedPrecondition);
+    EXPECT_ERROR(store.Abandon(round.id, "why", 5, {Entry(wrong)}), ErrorCode::kFailedPrecondition);
+  }
+  ASSERT_OK_AND_ASSIGN(const Snapshot now, store.Load());
+  EXPECT_EQ(now.open_round->state, RoundState::kReserved) << "a refused change leaves nothing";
+  EXPECT_TRUE(now.devices.empty());
+  EXPECT_EQ(now.ledger.size(), 1U);
+}
+TEST_F(RoundStoreTest, EpochsAreUsedUpBeforeTheyWrap) {
+  ASSERT_OK(Create());
+  ASSERT_OK(Tamper("UPDATE meta SET value = x'7FFFFFFE' WHERE key = 'epoch'"));
+  ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+  ASSERT_OK_AND_ASSIGN(const std::uint32_t last, store.BumpEpoch());
+  EXPECT_EQ(last, 0x7FFFFFFFU);
+  EXPECT_ERROR(store.BumpEpoch(), ErrorCode::kFailedPrecondition);
+  RoundRow round = MakeRound(1, 0);
+  round.id.epoch = last;
+  EXPECT_OK(store.Reserve(round, {Entry(1)}));
+  ASSERT_OK_AND_ASSIGN(const auto rounds, store.Rounds(1));
+  EXPECT_EQ(rounds[0].id, round.id);
+}
+TEST_F(RoundStoreTest, TheLockGoesWithItsHolder) {
+  ASSERT_OK(Create());
+  {
+    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+    RoundStore moved = std::move(store);
+    EXPECT_ERROR(RoundStore::Open(dir_, Access::kWrite), ErrorCode::kUnavailable);
+    EXPECT_ERROR(Create(), ErrorCode::kUnavailable) << "init beside a running coordinator";
+  }
+  EXPECT_OK(RoundStore::Open(dir_, Access::kWrite));
 }
 
 }  // namespace

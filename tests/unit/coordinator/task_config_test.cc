@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 #include <string>
 
@@ -166,6 +168,146 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[task.secagg]\ngamma = 0.0005\n", "task.secagg.gamma"},
         Wrong{"[task.secagg]\ndelta = 0.12345\n", "task.secagg.delta"},
         Wrong{"[task.secagg]\ngamma = 0.45\ndelta = 0.5\n", "gamma + delta"}));
+
+// Every key with a value that is too small, too large or of another type.
+struct OutOfRange {
+  const char* section;
+  const char* key;
+  const char* values[3];  // nullptr: fewer
+};
+class TaskConfigRangeTest : public ::testing::TestWithParam<OutOfRange> {};
+
+TEST_P(TaskConfigRangeTest, IsNamedWithFileLineAndKey) {
+  for (const char* value : GetParam().values) {
+    if (value == nullptr) continue;
+    const std::string text = std::string("[") + GetParam().section + "]\n" + GetParam().key +
+                             " = " + value + "\n" +
+                             (std::string(GetParam().key) == "items" ? "" : kSmall);
+    const std::string message = ErrorOf(text);
+    EXPECT_TRUE(Mentions(message, "task.toml:2")) << text << message;
+    EXPECT_TRUE(Mentions(message, GetParam().key)) << text << message;
+  }
+}
+constexpr OutOfRange kOutOfRange[] = {
+    {"task", "name", {"3", "true"}},
+    {"task", "id", {"\"zz112233445566778899aabbccddeeff\"", "\"0011\"", "7"}},
+    {"task", "rounds", {"0", "1000001", "2.5"}},
+    {"task", "cohort", {"19", "1000001", "\"many\""}},
+    {"task", "connected_min", {"-1", "1000001", "true"}},
+    {"task.model", "items", {"0", "67108865", "nan"}},
+    {"task.training", "normaliser", {"-1.0", "1e10", "nan"}},
+    {"task.training", "clip_norm", {"0.0", "1e10", "inf"}},
+    {"task.training", "value_max", {"0.0", "1e10", "\"big\""}},
+    {"task.training", "slice", {"1", "[1]"}},
+    {"task.training", "rows", {"[-1]", "[67108864]", "\"all\""}},
+    {"task.training", "weight", {"0.0", "1e7", "nan"}},
+    {"task.training", "rows_max", {"-1", "67108865", "1.5"}},
+    {"task.training", "bits_max", {"7", "33", "true"}},
+    {"task.training.hyper", "rate", {"1e13", "-1e13", "\"fast\""}},
+    {"task.privacy", "noise", {"1", "\"yes\""}},
+    {"task.privacy", "epsilon", {"0.0", "1001.0", "nan"}},
+    {"task.privacy", "delta", {"0.0", "0.5", "-1e-7"}},
+    {"task.privacy", "participations", {"-1", "1000001", "0.5"}},
+    {"task.privacy", "weak_privacy", {"1", "\"no\""}},
+    {"task.privacy", "population", {"-1", "1099511627777", "1.5"}},
+    {"task.secagg", "profile", {"1", "true"}},
+    {"task.secagg", "roster_min", {"19", "1000001", "20.5"}},
+    {"task.secagg", "roster_max", {"-1", "1000001", "true"}},
+    {"task.secagg", "gamma", {"-0.1", "0.6", "nan"}},
+    {"task.secagg", "delta", {"-0.1", "0.6", "\"few\""}},
+    {"task.secagg", "sigma", {"19", "129", "40.5"}},
+    {"task.secagg", "eta", {"9", "129", "true"}},
+    {"task.timeouts", "training_ms", {"-1", "604800001", "1.5"}},
+    {"task.timeouts", "advertise_ms", {"-1", "604800001", "true"}},
+    {"task.timeouts", "share_ms", {"-1", "604800001", "\"1s\""}},
+    {"task.timeouts", "mask_ms", {"-1", "604800001", "1.5"}},
+    {"task.timeouts", "unmask_ms", {"-1", "604800001", "1.5"}},
+    {"task.timeouts", "retry_ms", {"-1", "604800001", "1.5"}},
+    {"task.timeouts", "reconnect_ms", {"-1", "604800001", "1.5"}},
+};
+INSTANTIATE_TEST_SUITE_P(Keys, TaskConfigRangeTest, ::testing::ValuesIn(kOutOfRange),
+                         [](const auto& test) {
+                           std::string name =
+                               std::string(test.param.section) + "_" + test.param.key;
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
+                         });
+
+// Rules that hold for configs that a program makes without a file.
+TEST(TaskConfigTest, ValidateFindsWhatNoFileCouldSay) {
+  TaskConfig good;
+  good.model.items = 50;
+  EXPECT_OK(good.Validate());
+  const auto refused = [&good](void (*change)(TaskConfig&), const char* named) {
+    TaskConfig task = good;
+    change(task);
+    const Status status = task.Validate();
+    return testing::HasError(status, ErrorCode::kInvalidArgument) &&
+           Mentions(status.error().message(), named);
+  };
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.name = std::string(65, 'a'); }, "task.name"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.rounds = 0; }, "task.rounds"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.cohort = 1'000'001; }, "task.cohort"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.model.algorithm.clear(); }, "task.model.algorithm"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.model.factors = 0; }, "task.model.factors"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.training.clip_norm = std::nan(""); }, "clip_norm"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.training.value_max = 0; }, "value_max"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.training.weight = 0; }, "weight"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.training.bits_max = 33; }, "bits_max"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.training.hyper = {{"b", 1}, {"a", 1}}; }, "ascend"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.training.hyper = {{"a", std::nan("")}}; }, "finite"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.roster_min = 19; }, "roster_min"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.sigma = 0; }, "sigma"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.eta = 0; }, "eta"));
+}
+
+TEST(TaskConfigTest, APreparedTaskNeedsAnIdAndAnAlgorithm) {
+  TaskConfig task;
+  task.model.items = 50;
+  EXPECT_ERROR(PreparedTask::Create(task), ErrorCode::kInvalidArgument);
+  task.id = TaskId{};
+  EXPECT_OK(PreparedTask::Create(task));
+  TaskConfig unknown = task;
+  unknown.model.algorithm = "magic";
+  EXPECT_ERROR(PreparedTask::Create(unknown), ErrorCode::kNotFound);
+  TaskConfig hyper = task;
+  hyper.training.hyper = {{"speed", 1}};
+  EXPECT_ERROR(PreparedTask::Create(hyper), ErrorCode::kInvalidArgument);
+}
+
+// The plan says what the config says; devices check it.
+TEST(TaskConfigTest, APlanCarriesTheTask) {
+  TaskConfig task;
+  task.id = TaskId{};
+  task.id->bytes.fill(std::byte{5});
+  task.model.items = 50;
+  task.rounds = 7;
+  task.cohort = 60;
+  task.privacy.participations = 3;
+  task.secagg.roster_min = 30;
+  ASSERT_OK_AND_ASSIGN(const PreparedTask prepared, PreparedTask::Create(task));
+  Hash256 hash{};
+  hash[0] = std::byte{1};
+  const model::Plan plan = MakePlan(prepared, {2, 9}, 1, hash, 4, 12'345);
+  EXPECT_OK(plan.Validate());
+  EXPECT_EQ(plan.task, *task.id);
+  EXPECT_EQ(plan.round, (RoundId{2, 9}));
+  EXPECT_EQ(plan.attempt, 1U);
+  EXPECT_EQ(plan.model_hash, hash);
+  EXPECT_EQ(plan.model_version, 4U);
+  EXPECT_EQ(plan.expires_unix_ms, 12'345);
+  EXPECT_EQ(plan.training.normaliser, 60) << "the cohort, where none is given";
+  EXPECT_EQ(plan.privacy.participations_max, 3U);
+  EXPECT_EQ(plan.privacy.rounds_max, 7U);
+  EXPECT_EQ(plan.secagg.roster_min, 30U);
+  EXPECT_EQ(plan.secagg.roster_max, 60U);
+  EXPECT_EQ(plan.secagg.corrupt_permille, 50U);
+  EXPECT_EQ(plan.secagg.dropout_permille, 300U);
+  EXPECT_EQ(prepared.ledger_policy().budget.participations_max, 3U);
+  EXPECT_FALSE(prepared.ledger_policy().noise);
+  EXPECT_EQ(PlanLifetimeMillis(plan.timeouts), 120'000 + 60'000 + 30'000 + 60'000 + 30'000);
+  EXPECT_EQ(PlanLifetimeMillis({0, 1, 1, 1, 1}), 24 * 3'600'000);
+}
 
 TEST(TaskConfigTest, WeakPrivacyMustBeAskedFor) {
   const std::string weak = "[task.privacy]\nnoise = true\nepsilon = 20\npopulation = 100\n";

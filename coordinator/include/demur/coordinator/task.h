@@ -118,8 +118,8 @@ std::string FormatTask(const TaskConfig& task);
 // encoding integers (calibration searches for the least noise that fits the budget).
 class PreparedTask {
  public:
-  // kInvalidArgument: an invalid config, no task id, an unknown algorithm or hyper-parameter, or a
-  // budget that no encoding can meet.
+  // kInvalidArgument: an invalid config, no task id or an unknown hyper-parameter. kNotFound: an
+  // unknown algorithm (names the known ones). kFailedPrecondition: no encoding meets the budget.
   static Result<PreparedTask> Create(TaskConfig config);
 
   const TaskConfig& config() const noexcept { return config_; }
