@@ -257,9 +257,11 @@ Config::Table& Config::Table::Read(std::string_view key, std::int64_t* out, std:
 Config::Table& Config::Table::Read(std::string_view key, std::vector<std::string>* out) {
   if (const toml::node* node = FindNode(*impl_, key)) {
     const toml::array* array = node->as_array();
-    if (array == nullptr || !array->is_homogeneous(toml::node_type::string)) {
-      if (array == nullptr || !array->empty())
-        Complain(*impl_, *node, key, "must be a list of strings");
+    // An empty list is homogeneous of nothing, and yet a list.
+    const bool strings =
+        array != nullptr && (array->empty() || array->is_homogeneous(toml::node_type::string));
+    if (!strings) {
+      Complain(*impl_, *node, key, "must be a list of strings");
       return *this;
     }
     out->clear();

@@ -26,6 +26,13 @@ TEST(ConfigTest, ReadsValuesAndKeepsDefaults) {
   EXPECT_EQ(options.port, 99);
   EXPECT_EQ(options.host, "localhost");
 }
+TEST(ConfigTest, AnEmptyListReplacesTheDefault) {
+  ASSERT_OK_AND_ASSIGN(auto config, Config::Parse("models = []\n", "a.toml"));
+  std::vector<std::string> models{"random"};
+  config.Root().Read("models", &models);
+  EXPECT_TRUE(models.empty());
+  EXPECT_OK(config.Finish());
+}
 TEST(ConfigTest, AnUnknownKeyIsNamedWithFileLineAndChoices) {
   ASSERT_OK_AND_ASSIGN(auto config, Config::Parse("[server]\nprot = 99\n", "a.toml"));
   Options options;
