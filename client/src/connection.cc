@@ -105,10 +105,24 @@ asio::awaitable<Status> Connection::Greet() {
   come_back_ms_ = welcome->retry_after_ms;
   admitted_ = true;
   core_.Count([](DeviceCounts& c) { ++c.connections; });
-  // What the last answer was, it goes out again: it may have been lost with the connection.
-  if (!core_.session) co_return Status();
-  secagg::ClientEvent event = secagg::client::event::Reconnected{};
-  co_return co_await Advance(std::move(event));
+  co_return co_await Resume(welcome->running);
+}
+
+// Goes on with the round that the coordinator still counts this device in, or takes leave of it:
+// without the session's secrets there is nothing to say, and the others should not wait.
+asio::awaitable<Status> Connection::Resume(std::optional<wire::RunningRound> running) {
+  if (core_.session) {
+    const model::Plan& plan = core_.session->announcement().plan;
+    if (running == wire::RunningRound{plan.task, plan.round, plan.attempt}) {
+      // Whatever the last answer was, it goes out again: it may have been lost with the connection.
+      secagg::ClientEvent event = secagg::client::event::Reconnected{};
+      co_return co_await Advance(std::move(event));
+    }
+    core_.EndSession("the coordinator has gone on to another round");
+  }
+  if (!running) co_return Status();
+  const Bytes body = wire::Encode(wire::Leave{running->task, running->round, running->attempt});
+  co_return co_await stream_.WriteFrame(FrameType::kLeave, body, core_.options.connect_limit);
 }
 
 asio::awaitable<Result<net::Frame>> Connection::Next() {

@@ -36,6 +36,7 @@ class Connection {
 
  private:
   asio::awaitable<Status> Greet();
+  asio::awaitable<Status> Resume(std::optional<wire::RunningRound> running);
   asio::awaitable<Status> Rounds();
   asio::awaitable<Result<net::Frame>> Next();
   asio::awaitable<Status> Handle(net::Frame frame);

@@ -48,6 +48,7 @@ void Engine::Attach(ConnectionPtr connection) {
       asio::post(place->strand, [old = place] { old->stream->Close(); });
     }
     place = connection;
+    Welcome(connection);
     Handle(machine::event::Connected{connection->device, connection->identity});
   });
 }
@@ -161,6 +162,19 @@ void Engine::Finish(StopReason reason) {
   const std::lock_guard lock(mutex_);
   finished_ = Result<StopReason>(reason);
   finished_changed_.notify_all();
+}
+
+void Engine::Welcome(const ConnectionPtr& connection) {
+  wire::Welcome welcome;
+  welcome.server_name = wire::PrintableText(parts_.deployment.server_name, wire::kMaxServerNameLen);
+  const auto* running = std::get_if<machine::state::Running>(&state_->phase);
+  if (running != nullptr && running->round.members.contains(connection->identity)) {
+    welcome.running = {parts_.task.id(), running->round.id, running->round.attempt};
+  }
+  auto body = std::make_shared<const Bytes>(wire::Encode(welcome));
+  asio::post(connection->strand, [connection, body = std::move(body)] {
+    (void)connection->outbox.Push(wire::FrameType::kWelcome, body);
+  });
 }
 
 // What a device is told when there will be no further round: for good, or until a restart.

@@ -104,6 +104,7 @@ class Engine {
   void Publish();
   void PublishModel(std::shared_ptr<const Bytes> blob);
   void PublishRounds();
+  void Welcome(const ConnectionPtr& connection);
   bool Current(const ConnectionPtr& connection) const;
 
   // Used on thread_ only.

@@ -93,7 +93,6 @@ Status Server::Impl::Listen(const Clock& clock, asio::any_io_executor executor,
   DEMUR_TRY(const net::TlsContext tls, MakeTls(engine.deployment(), clock));
   SessionOptions session;
   session.task = engine.task().id();
-  session.server_name = engine.deployment().server_name;
   session.max_body_len = MaxFrameLen(engine.task());
   session.hello_limit = options.hello_limit;
   session.send_limit = options.send_limit;

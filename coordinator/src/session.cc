@@ -153,8 +153,6 @@ asio::awaitable<void> ServeDevice(std::shared_ptr<Gate> gate, Engine& engine,
       std::make_shared<Connection>(co_await asio::this_coro::executor, std::move(stream));
   connection->device = peer->device;
   connection->identity = peer->public_key;
-  const wire::Welcome welcome{wire::PrintableText(options.server_name, wire::kMaxServerNameLen), 0};
-  (void)connection->outbox.Push(wire::FrameType::kWelcome, wire::Encode(welcome));
   asio::co_spawn(connection->strand, WriteOutbox(connection, options.send_limit),
                  net::LogUnexpected("device outbox"));
   engine.Attach(connection);

@@ -14,7 +14,6 @@ namespace demur::coordinator {
 
 struct SessionOptions {
   TaskId task;
-  std::string server_name;
   std::uint32_t max_body_len = 0;  // of any frame that a device may send
   net::Limit hello_limit{0};
   net::Limit send_limit{0};

@@ -135,6 +135,11 @@ class SecAggSession {
     devices_[device].departure = Departure{instead_of, silent};
   }
   void SetTap(Tap tap) { tap_ = std::move(tap); }
+  // Gives `device` another certificate, where somebody outside reads it.
+  void Certify(std::uint32_t device, Bytes certificate) {
+    certified_->emplace(certificate, devices_[device].identity.public_key);
+    devices_[device].certificate = std::move(certificate);
+  }
   // Delivers in an order drawn from `seed` instead of first in, first out. Frames of one device
   // keep their order, as on a connection.
   void ShuffleDelivery(std::uint64_t seed) { shuffle_ = seed; }

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
-#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -28,7 +27,7 @@ class ShareOracle {
     std::size_t self_seeds = 0;
     std::size_t both = 0;  // devices of a session of which both were opened: must be 0
     std::size_t masked_bodies = 0;
-    std::size_t second_bodies = 0;  // a different M5 body of a (device, session): must be 0
+    std::size_t second_bodies = 0;  // of one device for one announcement: must be 0
   };
 
   explicit ShareOracle(const wire::SecAggLimits& limits) : limits_(limits) {}
@@ -45,16 +44,23 @@ class ShareOracle {
 
   Verdict Judge() const {
     Verdict verdict;
-    for (const auto& [session, members] : sessions_) {
-      for (const auto& [index, member] : members.by_index) {
-        const bool mask = Opens(members, index, member, wire::ShareKind::kMask);
-        const bool self = Opens(members, index, member, wire::ShareKind::kSelf);
+    for (const auto& [id, session] : sessions_) {
+      const Roster& roster = rosters_.at(session.announce);
+      std::uint32_t index = 0;  // a roster is in order of identity keys
+      for (const auto& [identity, member] : roster) {
+        const bool mask = Opens(session, roster, index, member, wire::ShareKind::kMask);
+        const bool self = Opens(session, roster, index, member, wire::ShareKind::kSelf);
         verdict.mask_seeds += mask ? 1 : 0;
         verdict.self_seeds += self ? 1 : 0;
         verdict.both += mask && self ? 1 : 0;
+        ++index;
       }
     }
+    std::map<std::pair<DeviceNumber, Hash256>, std::set<Hash256>> bodies;
     for (const auto& [key, hashes] : masked_) {
+      bodies[{key.first, sessions_.at(key.second).announce}].insert(hashes.begin(), hashes.end());
+    }
+    for (const auto& [key, hashes] : bodies) {
       verdict.masked_bodies += 1;
       verdict.second_bodies += hashes.size() - 1;
     }
@@ -62,42 +68,40 @@ class ShareOracle {
   }
 
  private:
+  using Identity = wire::PublicKey;
+  using Roster = std::map<Identity, wire::Advertise>;
   struct Session {
-    std::map<std::uint32_t, wire::Advertise> by_index;
-    std::map<DeviceNumber, std::uint32_t> index_of;
+    Hash256 announce{};
     // (dealer, kind) -> holder -> share
     std::map<std::pair<std::uint32_t, wire::ShareKind>,
-             std::map<std::uint32_t, SecretArray<wire::kShareLen>>>
+             std::map<Identity, SecretArray<wire::kShareLen>>>
         shares;
   };
 
   void TakeAdvertise(DeviceNumber from, ByteView body) {
     auto advertise = wire::DecodeAdvertise(body);
-    if (advertise) latest_[from] = std::move(*advertise);
+    if (!advertise) return;
+    rosters_[advertise->announce][advertise->identity_key] = *advertise;
+    latest_[from] = std::move(*advertise);
   }
-  // In a complete graph a member deals to everybody but itself: the index that is missing is its
-  // own.
   void TakeShares(DeviceNumber from, ByteView body) {
     const auto shares = wire::DecodeShares(body, limits_);
-    if (!shares || !latest_.contains(from)) return;
-    std::uint32_t own = 0;
-    for (const wire::SealedShares& item : shares->items) own += item.index == own ? 1U : 0U;
-    Session& session = sessions_[shares->session];
-    session.index_of[from] = own;
-    session.by_index[own] = latest_[from];
+    if (shares && latest_.contains(from)) {
+      sessions_[shares->session].announce = latest_[from].announce;
+    }
   }
   void TakeMasked(DeviceNumber from, ByteView body) {
     const auto masked = wire::DecodeMasked(body, limits_);
-    if (masked) masked_[{from, masked->session}].insert(masked->packed_hash);
+    if (masked && sessions_.contains(masked->session))
+      masked_[{from, masked->session}].insert(masked->packed_hash);
   }
   void TakeUnmask(DeviceNumber from, ByteView body) {
     auto unmask = wire::DecodeUnmask(body, limits_);
-    if (!unmask || !sessions_.contains(unmask->session)) return;
+    if (!unmask || !sessions_.contains(unmask->session) || !latest_.contains(from)) return;
     Session& session = sessions_[unmask->session];
-    const auto holder = session.index_of.find(from);
-    if (holder == session.index_of.end()) return;
     for (wire::RevealedShare& revealed : unmask->shares) {
-      session.shares[{revealed.index, revealed.kind}][holder->second] = std::move(revealed.share);
+      session.shares[{revealed.index, revealed.kind}][latest_[from].identity_key] =
+          std::move(revealed.share);
     }
   }
 
@@ -110,13 +114,14 @@ class ShareOracle {
     const auto pair = secagg::KeyPairFromSeed(owner.announce, seed);
     return pair && pair->public_key == owner.mask_key;
   }
-  static bool Opens(const Session& session, std::uint32_t index, const wire::Advertise& owner,
-                    wire::ShareKind kind) {
+  static bool Opens(const Session& session, const Roster& roster, std::uint32_t index,
+                    const wire::Advertise& owner, wire::ShareKind kind) {
     const auto found = session.shares.find({index, kind});
     if (found == session.shares.end()) return false;
     std::vector<secagg::HeldShare> held;
     for (const auto& [holder, share] : found->second) {
-      held.push_back({holder + 1, &share});
+      const auto at = std::distance(roster.begin(), roster.find(holder));
+      held.push_back({static_cast<std::uint32_t>(at) + 1, &share});
       const auto seed = secagg::OpenSecret(held);
       if (seed && Fits(owner, kind, *seed)) return true;
     }
@@ -125,6 +130,7 @@ class ShareOracle {
 
   wire::SecAggLimits limits_;
   std::map<DeviceNumber, wire::Advertise> latest_;
+  std::map<Hash256, Roster> rosters_;  // by announcement
   std::map<Hash256, Session> sessions_;
   std::map<std::pair<DeviceNumber, Hash256>, std::set<Hash256>> masked_;
 };

@@ -13,6 +13,9 @@ struct Hello {
 struct Welcome {
   serverName   @0 :Text;       # at most 128 bytes
   retryAfterMs @1 :UInt32;
+  runningRound @2 :UInt64;     # RoundId, packed: the round that this device is in; 0: none
+  runningAttempt @3 :UInt32;
+  runningTask  @4 :Data;       # 16 bytes where there is a round
 }
 
 struct Refusal {

@@ -57,6 +57,11 @@ Bytes Encode(const Welcome& message) {
   auto root = builder.initRoot<schema::Welcome>();
   root.setServerName(OwnText(message.server_name, kMaxServerNameLen));
   root.setRetryAfterMs(message.retry_after_ms);
+  if (message.running) {
+    root.setRunningTask(AsData(message.running->task.bytes));
+    root.setRunningRound(message.running->round.Packed());
+    root.setRunningAttempt(message.running->attempt);
+  }
   return Flatten(builder);
 }
 
@@ -66,6 +71,12 @@ Result<Welcome> DecodeWelcome(ByteView body) {
     out.retry_after_ms = reader.getRetryAfterMs();
     if (!CopyText(reader.getServerName(), kMaxServerNameLen, &out.server_name)) {
       return FieldOutOfRange("server name");
+    }
+    if (reader.getRunningRound() != 0) {
+      out.running = {{}, RoundId::FromPacked(reader.getRunningRound()), reader.getRunningAttempt()};
+      if (!CopyExactly(reader.getRunningTask(), &out.running->task.bytes)) {
+        return FieldOutOfRange("running task");
+      }
     }
     return out;
   });

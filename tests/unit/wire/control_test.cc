@@ -36,7 +36,8 @@ TEST(ControlTest, HelloRoundTripsWithAndWithoutATask) {
   }
 }
 TEST(ControlTest, WelcomeRoundTrips) {
-  const Welcome welcome{std::string(kMaxServerNameLen, 'n'), 0xFFFFFFFF};
+  const Welcome welcome{std::string(kMaxServerNameLen, 'n'), 0xFFFFFFFF,
+                        RunningRound{{}, {0xFFFFFFFF, 1}, 0xFFFFFFFF}};
   ASSERT_OK_AND_ASSIGN(const Welcome back, DecodeWelcome(Encode(welcome)));
   EXPECT_EQ(back, welcome);
   ExpectHardened(Encode(welcome), DecodeWelcome);

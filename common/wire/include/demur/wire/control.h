@@ -36,10 +36,23 @@ struct Hello {
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
+// A round that is running, counter above 0.
+struct RunningRound {
+  TaskId task;
+  RoundId round;
+  std::uint32_t attempt = 0;
+
+  friend bool operator==(const RunningRound&, const RunningRound&) = default;
+};
+
 // The admission: a device that got it knows that its certificate was accepted.
 struct Welcome {
   std::string server_name;           // at most kMaxServerNameLen bytes of printable ASCII
   std::uint32_t retry_after_ms = 0;  // when no round is announced: come back after this; 0 = wait
+  // The round that this device is a member of and may go on with. A device that has no session of
+  // it any more (its process died) says Leave, and is not waited for; one whose session is of
+  // another round ends that: the coordinator has restarted, or gone on without it.
+  std::optional<RunningRound> running{};
 
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };

@@ -1,0 +1,85 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crash_checks.h"
+
+// Kills the coordinator at every named point of a round and lets it come back: no committed round
+// may be lost, none may count twice, and all that its incarnations received may never open both
+// seeds of a device.
+namespace demur::testing {
+namespace {
+
+class CoordinatorCrashTest : public CrashedRoundsTest {};
+
+// "point:count", several separated by a blank: each incarnation dies at its own.
+std::vector<std::string> CrashesOf(const std::string& parameter) {
+  std::vector<std::string> out;
+  std::size_t begin = 0;
+  while (begin < parameter.size()) {
+    const std::size_t end = std::min(parameter.find(' ', begin), parameter.size());
+    out.push_back(parameter.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
+}
+
+TEST_P(CoordinatorCrashTest, LosesNoRoundCountsNoneTwiceAndOpensNobody) {
+  Story before;
+  bool enrolled = false;
+  for (const std::string& crash : CrashesOf(GetParam())) {
+    const pid_t child = StartCoordinator(crash);
+    if (!enrolled) {
+      ASSERT_OK(LearnPort(child));
+      ASSERT_OK(EnrolDevices());
+      RunDevices();
+      enrolled = true;
+    }
+    const int status = WaitFor(child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        << crash << " was never passed; status " << status;
+    ASSERT_OK_AND_ASSIGN(before, ReadStory());
+    ExpectNothingHeardThatIsNotDurable(before);
+  }
+  const int status = WaitFor(StartCoordinator(""));
+  ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+  ExpectDevicesDone();
+  ASSERT_OK_AND_ASSIGN(const Story after, ReadStory());
+  ExpectKept(before, after);
+  ExpectCountedOnce(after);
+  ExpectNoDeviceOpened();
+}
+
+// Points that every round passes once are hit in the second round; points that every member passes,
+// at the first, a middle and a late member of it.
+std::vector<std::string> EveryPoint() {
+  std::vector<std::string> out;
+  for (const std::string_view point :
+       {"before_reserve", "after_reserve", "before_survivors", "after_survivors", "before_commit",
+        "commit_model_written", "commit_round_written", "commit_ledger_written", "after_commit"}) {
+    out.push_back("coordinator." + std::string(point) + ":2");
+  }
+  for (const std::string_view point :
+       {"send_announce", "received_advertise", "send_roster", "received_shares", "send_inbox",
+        "received_masked", "send_confirm_request", "received_unmask", "send_close"}) {
+    for (const std::uint32_t count : {23U, 31U, 38U}) {
+      out.push_back("coordinator." + std::string(point) + ":" + std::to_string(count));
+    }
+  }
+  // The restart itself is killed while it settles the round that the first crash left open.
+  for (const std::string_view first : {"after_reserve:2", "after_survivors:2"}) {
+    for (const std::string_view second : {"before_abandon:1", "after_abandon:1"}) {
+      out.push_back("coordinator." + std::string(first) + " coordinator." + std::string(second));
+    }
+  }
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryPoint, CoordinatorCrashTest, ::testing::ValuesIn(EveryPoint()),
+                         NameOf);
+
+}  // namespace
+}  // namespace demur::testing

@@ -1,0 +1,213 @@
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <asio/thread_pool.hpp>
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "demur/authority/authority.h"
+#include "demur/authority/enrol_server.h"
+#include "demur/base/clock.h"
+#include "demur/base/file.h"
+#include "demur/client/config.h"
+#include "demur/crypto/operator_files.h"
+#include "demur/crypto/system_random.h"
+#include "result_matchers.h"
+#include "temporary_folder.h"
+
+// The program demur-client as an owner of devices uses it. It reads the machine's clock, and so
+// does the authority that it enrols at.
+namespace demur::client {
+namespace {
+
+// A child whose output comes through a pipe.
+class Child {
+ public:
+  explicit Child(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), DEMUR_CLIENT);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    std::array<int, 2> ends{};
+    if (::pipe(ends.data()) != 0) return;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+    posix_spawn_file_actions_addclose(&actions, ends[0]);
+    posix_spawn_file_actions_addclose(&actions, ends[1]);
+    if (::posix_spawn(&pid_, DEMUR_CLIENT, &actions, nullptr, argv.data(), environ) != 0) pid_ = -1;
+    posix_spawn_file_actions_destroy(&actions);
+    ::close(ends[1]);
+    output_ = ends[0];
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+    if (output_ >= 0) ::close(output_);
+  }
+
+  // Blocks until the output holds `text` or ends.
+  bool WaitFor(const std::string& text) {
+    while (text_.find(text) == std::string::npos) {
+      if (!ReadMore()) return false;
+    }
+    return true;
+  }
+  void Terminate() const { ::kill(pid_, SIGTERM); }
+  // Exit code, once the output has ended; -1: killed.
+  int Wait() {
+    while (ReadMore()) {
+    }
+    int status = 0;
+    if (pid_ <= 0 || ::waitpid(pid_, &status, 0) != pid_) return -1;
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  bool ReadMore() {
+    std::array<char, 4096> buffer{};
+    const ssize_t got = ::read(output_, buffer.data(), buffer.size());
+    if (got <= 0) return false;
+    text_.append(buffer.data(), static_cast<std::size_t>(got));
+    return true;
+  }
+
+  pid_t pid_ = -1;
+  int output_ = -1;
+  std::string text_;
+};
+
+crypto::Ed25519KeyPair KeyOf(std::uint8_t number) {
+  SecretArray<32> seed;
+  seed.mutable_view()[0] = std::byte{number};
+  return crypto::Ed25519FromSeed(seed).value();
+}
+
+class DemurClientTest : public ::testing::Test {
+ protected:
+  ~DemurClientTest() override {
+    if (server_) server_->Stop(net::kNoLimit);
+    io_.join();
+    server_.reset();
+  }
+  // An authority whose tokens name a coordinator that is not there.
+  void StartAuthority() {
+    const std::string path = folder_.File("authority");
+    ASSERT_OK(authority::Authority::Init(path, "test authority", clock_, random_));
+    ASSERT_OK_AND_ASSIGN(authority_, authority::Authority::Open(path, clock_, random_));
+    ASSERT_OK_AND_ASSIGN(const std::string request,
+                         crypto::MakeCertifyRequest("coordinator.test", KeyOf(200), KeyOf(201)));
+    ASSERT_OK_AND_ASSIGN(const auto parsed, crypto::ParseCertifyRequest(request));
+    ASSERT_OK(authority_->Certify(parsed, {"127.0.0.1", 1}));
+    ASSERT_OK_AND_ASSIGN(
+        server_, authority::EnrolServer::Start(*authority_, clock_, io_.get_executor(), {}));
+    ASSERT_OK_AND_ASSIGN(const SecretBytes token,
+                         authority_->MakeToken({3, 3600, {"127.0.0.1", server_->port()}}));
+    ASSERT_OK(WriteFileAtomically(folder_.File("token"), token.view(), FileMode::kOwnerOnly));
+  }
+  void Write(const std::string& name, const std::string& text) {
+    ASSERT_OK(WriteFileAtomically(folder_.File(name), AsBytes(text), FileMode::kPublic));
+  }
+  void WriteEvents(int devices) {
+    ASSERT_OK(MakeFolder(folder_.File("events")));
+    for (int i = 1; i <= devices; ++i) {
+      Write("events/device-000" + std::to_string(i) + ".csv",
+            "item,signal,unix_ms\n1,like,1\n2,dislike,2\n");
+    }
+  }
+  int Run(std::vector<std::string> arguments, std::string* text) {
+    arguments.push_back("--config");
+    arguments.push_back(folder_.File("client.toml"));
+    Child child(std::move(arguments));
+    const int code = child.Wait();
+    *text = child.text();
+    return code;
+  }
+
+  testing::TemporaryFolder folder_;
+  SystemClock clock_;
+  crypto::SystemRandom random_;
+  asio::thread_pool io_{2};
+  std::unique_ptr<authority::Authority> authority_;
+  std::unique_ptr<authority::EnrolServer> server_;
+};
+
+constexpr const char* kConfig =
+    "[devices]\nfolder = \"devices\"\n[enrol]\ntoken_file = \"token\"\n[data]\nevents = "
+    "\"events\"\n";
+
+TEST_F(DemurClientTest, EnrolsRunsAndPurges) {
+  StartAuthority();
+  WriteEvents(3);
+  Write("client.toml", kConfig);
+  std::string text;
+  for (int run = 0; run < 2; ++run) {  // the second finds identities and events in place
+    Child child({"run", "--config", folder_.File("client.toml"), "--devices", "3"});
+    ASSERT_TRUE(child.WaitFor("devices_running")) << child.text();
+    child.Terminate();
+    EXPECT_EQ(child.Wait(), 0) << child.text();
+    EXPECT_NE(child.text().find("metrics devices=3 joined=0"), std::string::npos) << child.text();
+    EXPECT_EQ(authority_->Count().value().devices, 3U);
+  }
+  EXPECT_EQ(Run({"status"}, &text), 0);
+  EXPECT_NE(text.find("device-0002 identity="), std::string::npos) << text;
+  EXPECT_NE(text.find(" events=2"), std::string::npos) << text;
+  EXPECT_EQ(Run({"purge", "--device", "2"}, &text), 0) << text;
+  EXPECT_EQ(Run({"status"}, &text), 0);
+  EXPECT_NE(text.find("device-0002 identity=none events=0"), std::string::npos) << text;
+  EXPECT_EQ(text.find("device-0001 identity=none"), std::string::npos) << text;
+}
+
+TEST_F(DemurClientTest, SaysWhatIsWrong) {
+  std::string text;
+  EXPECT_EQ(Run({"run"}, &text), 1);
+  EXPECT_NE(text.find("client.toml"), std::string::npos) << text;
+
+  Write("client.toml", "[devices]\nfolder = \"devices\"\nfirts = 2\n");
+  EXPECT_EQ(Run({"run"}, &text), 1);
+  EXPECT_NE(text.find("client.toml:3: unknown key 'firts'"), std::string::npos) << text;
+
+  Write("client.toml", "[devices]\nfolder = \"devices\"\n");
+  EXPECT_EQ(Run({"run"}, &text), 1);
+  EXPECT_NE(text.find("token_file"), std::string::npos) << text;
+
+  Write("client.toml", kConfig);
+  WriteEvents(1);
+  EXPECT_EQ(Run({"run"}, &text), 1);
+  EXPECT_NE(text.find("token"), std::string::npos) << text;
+  Write("token", "demur1-00");
+  EXPECT_EQ(Run({"run"}, &text), 1);
+  EXPECT_NE(text.find("token: "), std::string::npos) << text;
+
+  Write("events/device-0002.csv", "item,signal,unix_ms\n1,like,1\n2,love,2\n");
+  EXPECT_EQ(Run({"run", "--devices", "2"}, &text), 1);
+  EXPECT_NE(text.find("device-0002.csv:3: "), std::string::npos) << text;
+
+  // Children inherit it; what this process itself needs is far less.
+  const rlimit limit{1024, 4096};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(Run({"run", "--devices", "1000"}, &text), 1);
+  EXPECT_NE(text.find("file descriptors"), std::string::npos) << text;
+}
+
+TEST_F(DemurClientTest, PrintsDefaultsThatItReads) {
+  Child child({"print-defaults"});
+  EXPECT_EQ(child.Wait(), 0);
+  ASSERT_OK_AND_ASSIGN(const HostConfig config, ParseHostConfig(child.text(), "defaults"));
+  EXPECT_EQ(config.folder, "devices");
+}
+
+}  // namespace
+}  // namespace demur::client
