@@ -1,7 +1,5 @@
 #include "host.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/post.hpp>
@@ -18,6 +16,7 @@
 
 #include "demur/base/file.h"
 #include "demur/base/log.h"
+#include "demur/base/process.h"
 #include "demur/client/event_file.h"
 #include "demur/net/spawn.h"
 
@@ -245,24 +244,8 @@ Result<HostMetrics> Host::Measure() {
   return out;
 }
 
-Status RaiseDescriptorLimit(std::uint32_t devices) {
-  const rlim_t needed = kDescriptorsOfProcess + kDescriptorsOfDevice * devices;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    return Error(ErrorCode::kUnavailable, "getrlimit: the system refused");
-  }
-  if (limit.rlim_cur >= needed) return {};
-  if (limit.rlim_max < needed) {
-    return Error(ErrorCode::kResourceExhausted,
-                 std::to_string(devices) + " devices need about " + std::to_string(needed) +
-                     " file descriptors and the hard limit is " + std::to_string(limit.rlim_max) +
-                     ": raise it (ulimit -Hn) or host fewer devices");
-  }
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    return Error(ErrorCode::kUnavailable, "setrlimit: the system refused");
-  }
-  return {};
+Status RaiseDescriptorLimitFor(std::uint32_t devices) {
+  return RaiseDescriptorLimit(kDescriptorsOfProcess + kDescriptorsOfDevice * devices);
 }
 
 }  // namespace demur::client

@@ -82,6 +82,6 @@ class Host {
 
 // Makes room for the descriptors of `devices` devices. kResourceExhausted: the hard limit is too
 // low.
-Status RaiseDescriptorLimit(std::uint32_t devices);
+Status RaiseDescriptorLimitFor(std::uint32_t devices);
 
 }  // namespace demur::client

@@ -25,11 +25,13 @@ struct Arguments {
   std::string log_level = "info";
   HostOptions host;
   std::uint32_t device = 0;  // purge: 0 = all
+  std::uint32_t first = 0;   // run: 0 = the config's
 };
 
 Status RunRun(const Arguments& arguments) {
   DEMUR_TRY(HostConfig config, LoadHostConfig(arguments.config));
-  DEMUR_RETURN_IF_ERROR(RaiseDescriptorLimit(arguments.host.devices));
+  DEMUR_RETURN_IF_ERROR(RaiseDescriptorLimitFor(arguments.host.devices));
+  if (arguments.first != 0) config.first = arguments.first;
   Host host(std::move(config), arguments.host);
   DEMUR_RETURN_IF_ERROR(host.Prepare());
   const Status status = host.Run();
@@ -139,6 +141,8 @@ void DefineVerbs(CLI::App* app, Arguments* arguments) {
   run->add_option("--devices", arguments->host.devices, "devices hosted by this process")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
+  run->add_option("--first", arguments->first, "number of the first device; absent: the config's")
+      ->check(CLI::Range(1, 1'000'000));
   run->add_option("--rounds", arguments->host.rounds, "stop after so many committed rounds");
   run->add_option("--metrics-every", arguments->host.metrics_every_s,
                   "seconds between lines of metrics; 0: at the end only")

@@ -39,6 +39,7 @@ struct Arguments {
   std::uint32_t limit = 20;
   unsigned threads = 2;
   bool json = false;
+  bool table = false;
   std::string log_level = "info";
 };
 
@@ -66,6 +67,23 @@ Status WritePort(const std::string& path, std::uint16_t port) {
   return WriteFileAtomically(path, AsBytes(text), FileMode::kPublic);
 }
 
+// One line a round on standard output, for people who watch.
+void PrintRound(const RoundOutcome& outcome) {
+  const RoundReport& report = outcome.report;
+  const std::string hash = ToHex(report.model_hash).substr(0, 12);
+  std::printf("%5u  %6u  %6u  %9u  %5u  %11.4f  %s  %s\n", report.id.counter, report.cohort,
+              report.roster, report.survivors, report.cohort - report.survivors,
+              outcome.update_norm, hash.c_str(),
+              report.committed ? "committed" : ("abandoned: " + report.reason).c_str());
+  std::fflush(stdout);
+}
+
+void PrintTableHead(const StatusView& status) {
+  std::printf("%s\nround  cohort  roster  survivors   left  update norm  model         \n",
+              DescribePrivacy(status.budget).c_str());
+  std::fflush(stdout);
+}
+
 Status RunServe(const Arguments& arguments) {
   DEMUR_RETURN_IF_ERROR(RaiseDescriptorLimit(arguments.max_connections + kSpareDescriptors));
   DEMUR_TRY(Deployment deployment, LoadDeployment(arguments.dir));
@@ -76,6 +94,7 @@ Status RunServe(const Arguments& arguments) {
   }
   options.stop_after = arguments.stop_after;
   options.max_connections = arguments.max_connections;
+  if (arguments.table) options.on_round = PrintRound;
   const SystemClock clock;
   crypto::SystemRandom random;
   asio::thread_pool pool(arguments.threads);
@@ -90,6 +109,7 @@ Status RunServe(const Arguments& arguments) {
     });
     log::Info("coordinator_open", {{"address", wire::Format({options.listen.host, server->port()})},
                                    {"admin_port", server->admin_port()}});
+    if (arguments.table) PrintTableHead(server->status());
     Status written = WritePort(arguments.port_file, server->port());
     if (written) written = WritePort(arguments.admin_port_file, server->admin_port());
     if (!written) server->Stop();
@@ -178,6 +198,7 @@ void DefineVerbs(CLI::App* app, Arguments* arguments) {
   serve->add_option("--admin-port-file", arguments->admin_port_file, "the same for --admin");
   serve->add_option("--stop-after", arguments->stop_after,
                     "stop once so many rounds are committed; 0: when the task is complete");
+  serve->add_flag("--table", arguments->table, "print a line a round to standard output");
   serve->add_option("--max-connections", arguments->max_connections, "devices at once")
       ->capture_default_str()
       ->check(CLI::Range(1U, 1'000'000U));

@@ -10,6 +10,7 @@
 #include "demur/base/file.h"
 #include "demur/base/json.h"
 #include "demur/base/log.h"
+#include "demur/simulations/export.h"
 #include "demur/simulations/report.h"
 #include "demur/simulations/run.h"
 #include "demur/simulations/scenario.h"
@@ -86,6 +87,15 @@ Status Table(const std::vector<std::string>& files) {
   return {};
 }
 
+Status Export(const RunArguments& arguments) {
+  DEMUR_TRY(const Scenario scenario, LoadScenario(arguments.scenario, arguments.overrides));
+  DEMUR_TRY(const Exported exported,
+            ExportDevices(scenario, arguments.data, scenario.seeds.front(), arguments.out));
+  std::printf("%u devices with %llu events, task.toml and client.toml: %s\n", exported.devices,
+              static_cast<unsigned long long>(exported.events), arguments.out.c_str());
+  return {};
+}
+
 int Finish(const Status& status) {
   if (status) return 0;
   std::fprintf(stderr, "demur-sim: %s\n", status.error().message().c_str());
@@ -107,6 +117,14 @@ int Main(int argc, char** argv) {
       ->required();
   run_command->add_option("--threads", run.threads, "0: the scenario's, else one per processor");
 
+  CLI::App* export_command =
+      app.add_subcommand("export", "Writes a scenario's people, task and floor for real programs");
+  export_command->add_option("scenario", run.scenario, "Scenario file (TOML)")->required();
+  export_command->add_option("--set", run.overrides, "Overrides a key: section.key=value");
+  export_command->add_option("--data", run.data, "Folder with the data sets")
+      ->capture_default_str();
+  export_command->add_option("--out", run.out, "Folder for the files")->required();
+
   std::vector<std::string> files;
   CLI::App* table_command = app.add_subcommand("table", "Prints the closing table of reports");
   table_command->add_option("report", files, "report.json files")->required();
@@ -116,6 +134,7 @@ int Main(int argc, char** argv) {
   if (!parsed) return Finish(parsed.error());
   log::SetLevel(*parsed);
   if (run_command->parsed()) return Finish(Run(run));
+  if (export_command->parsed()) return Finish(Export(run));
   return Finish(Table(files));
 }
 

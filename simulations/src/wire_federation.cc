@@ -22,6 +22,7 @@
 #include "demur/crypto/system_random.h"
 #include "demur/simulations/federation.h"
 #include "demur/wire/token.h"
+#include "device_floor.h"
 
 namespace demur::sim {
 namespace {
@@ -71,28 +72,6 @@ Result<coordinator::PreparedTask> WithoutClocks(const coordinator::PreparedTask&
                      .retry_ms = 0,
                      .reconnect_ms = reconnect_ms};
   return coordinator::PreparedTask::Create(std::move(config));
-}
-
-// A floor that agrees to exactly this task.
-client::Floor FloorFor(const model::Plan& plan) {
-  client::Floor floor;
-  dp::DeviceFloor& privacy = floor.privacy;
-  privacy.allow_no_noise = !plan.privacy.noise;
-  if (plan.privacy.noise) {
-    privacy.epsilon_round_max = plan.privacy.epsilon;
-    privacy.epsilon_task_max = plan.privacy.epsilon;
-    privacy.epsilon_total_max = plan.privacy.epsilon;
-    privacy.delta_max = plan.privacy.delta;
-  }
-  privacy.participations_max = plan.privacy.participations_max;
-  privacy.roster_min = plan.secagg.roster_min;
-  privacy.survivors_min = plan.secagg.SurvivorsMin(plan.secagg.roster_min);
-  privacy.corrupt_permille_min = plan.secagg.corrupt_permille;
-  privacy.dropout_permille_max = plan.secagg.dropout_permille;
-  floor.sigma_min = plan.secagg.sigma;
-  floor.value_max = plan.training.value_max;
-  floor.allow_no_deadline = true;
-  return floor;
 }
 
 // Real devices, a real authority and a real coordinator in one process, over TLS on the loopback.
@@ -246,6 +225,7 @@ Status WireFederation::EnrolDevices() {
     client::DeviceOptions device;
     device.folder = folder_ + "/device-" + std::to_string(DeviceOf(user).value);
     device.floor = FloorFor(task_.plan_template());
+    device.floor.allow_no_deadline = true;
     device.drill = drill_;
     device.signals = people_.signals();
     DEMUR_TRY(auto opened, client::Device::Open(std::move(device), tools));
