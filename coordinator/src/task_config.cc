@@ -26,6 +26,13 @@ bool IsNameCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
 }
 
+// Of algorithms and of their numbers: what a plan carries, and what TOML reads back unquoted.
+bool IsWord(const std::string& text) {
+  return !text.empty() && text.size() <= 32 && std::all_of(text.begin(), text.end(), [](char c) {
+    return IsNameCharacter(c) && c != '-' && c != '.';
+  });
+}
+
 bool InRange(double value, double min, double max) {
   return std::isfinite(value) && value >= min && value <= max;
 }
@@ -49,9 +56,7 @@ Status ValidateTask(const TaskConfig& task) {
 }
 
 Status ValidateModel(const TaskConfig::Model& model) {
-  if (model.algorithm.empty() || model.algorithm.size() > 32) {
-    return Bad("task.model.algorithm: 1 to 32 characters");
-  }
+  if (!IsWord(model.algorithm)) return Bad("task.model.algorithm: 1 to 32 of a-z 0-9 _");
   if (model.items < 1 || model.items > kItemsMax) {
     return Bad("task.model.items: 1 to 67108864 (it has no default)");
   }
@@ -81,8 +86,8 @@ Status ValidateTraining(const TaskConfig& task) {
     }
   }
   for (std::size_t i = 0; i < training.hyper.size(); ++i) {
-    if (training.hyper[i].name.empty() || !std::isfinite(training.hyper[i].value)) {
-      return Bad("task.training.hyper: names and finite numbers");
+    if (!IsWord(training.hyper[i].name) || !std::isfinite(training.hyper[i].value)) {
+      return Bad("task.training.hyper: names of 1 to 32 of a-z 0-9 _, and finite numbers");
     }
     if (i > 0 && training.hyper[i - 1].name >= training.hyper[i].name) {
       return Bad("task.training.hyper: names must ascend");
