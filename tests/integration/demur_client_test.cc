@@ -199,7 +199,7 @@ TEST_F(DemurClientTest, SaysWhatIsWrong) {
   const rlimit limit{1024, 4096};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
   EXPECT_EQ(Run({"run", "--devices", "1000"}, &text), 1);
-  EXPECT_NE(text.find("file descriptors"), std::string::npos) << text;
+  EXPECT_NE(text.find("open files"), std::string::npos) << text;
 }
 
 TEST_F(DemurClientTest, PrintsDefaultsThatItReads) {
