@@ -193,16 +193,17 @@ void Engine::Goodbye(const ConnectionPtr& connection) const {
   });
 }
 
+// A timer stays until its own handler has run: dropping one that has expired, but whose handler
+// still waits for this thread, would cancel it and lose a deadline.
 void Engine::StartTimerFor(std::uint32_t duration_ms, machine::Event event) {
-  std::erase_if(timers_, [](const auto& timer) {
-    return timer->expiry() <= asio::steady_timer::clock_type::now();
-  });
   auto timer =
       std::make_shared<asio::steady_timer>(thread_, std::chrono::milliseconds(duration_ms));
   timers_.push_back(timer);
   auto shared = std::make_shared<machine::Event>(std::move(event));
-  timer->async_wait([this, shared](const asio::error_code& cancelled) {
-    if (!cancelled) Handle(std::move(*shared));
+  timer->async_wait([this, shared, key = timer.get()](const asio::error_code& cancelled) {
+    if (cancelled) return;
+    std::erase_if(timers_, [key](const auto& one) { return one.get() == key; });
+    Handle(std::move(*shared));
   });
 }
 
