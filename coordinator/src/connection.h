@@ -1,6 +1,7 @@
 #pragma once
 
 #include <asio/any_io_executor.hpp>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -26,6 +27,7 @@ struct Connection {
   secagg::MemberId identity{};
   std::unique_ptr<net::FrameStream> stream;  // on the strand
   net::Outbox outbox;                        // on the strand
+  std::atomic<std::uint32_t> queued{0};      // frames on their way to the engine
   bool reading = true;                       // on the strand: the session still reads
 };
 using ConnectionPtr = std::shared_ptr<Connection>;

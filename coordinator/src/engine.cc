@@ -64,6 +64,7 @@ void Engine::Detach(ConnectionPtr connection) {
 void Engine::Deliver(ConnectionPtr connection, wire::FrameType type, Bytes frame) {
   asio::post(thread_,
              [this, connection = std::move(connection), type, frame = std::move(frame)]() mutable {
+               --connection->queued;
                if (!Current(connection)) return;
                if (parts_.on_frame) parts_.on_frame(connection->device, type, frame);
                FaultPoint("coordinator.received_" + std::string(ToString(type)));
@@ -73,6 +74,7 @@ void Engine::Deliver(ConnectionPtr connection, wire::FrameType type, Bytes frame
 
 void Engine::Left(ConnectionPtr connection, const wire::Leave& leave) {
   asio::post(thread_, [this, connection = std::move(connection), leave] {
+    --connection->queued;
     if (!Current(connection) || leave.task != parts_.task.id()) return;
     Handle(machine::event::Left{connection->device, leave.round, leave.attempt});
   });

@@ -242,17 +242,25 @@ Status Engine::Do(machine::effect::Finished&& e) {
 // --- What others may see
 // --------------------------------------------------------------------------
 
-// A list that cannot be believed leaves the one before in force, loudly.
+// A list that cannot be believed leaves the one before in force, loudly. Who is on it is cut off:
+// a connection that was let in before would count as a device that can be invited.
 void Engine::ReloadRevocations() {
   auto list = LoadRevocations(parts_.deployment.dir, parts_.deployment.authority);
-  const std::lock_guard lock(mutex_);
-  if (!list || list->sequence < revoked_.sequence) {
-    log::Failure(
-        "revocations_refused",
-        {{"reason", list ? std::string("older than the list in force") : list.error().message()}});
-    return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!list || list->sequence < revoked_.sequence) {
+      log::Failure("revocations_refused",
+                   {{"reason",
+                     list ? std::string("older than the list in force") : list.error().message()}});
+      return;
+    }
+    revoked_ = *list;
   }
-  revoked_ = std::move(*list);
+  for (const auto& [device, connection] : connections_) {
+    if (!list->Contains(device)) continue;
+    log::Warning("device_revoked", {{"device", device}});
+    asio::post(connection->strand, [cut = connection] { cut->stream->Close(); });
+  }
 }
 
 void Engine::PublishModel(std::shared_ptr<const Bytes> blob) {

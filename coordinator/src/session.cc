@@ -15,6 +15,9 @@ namespace {
 constexpr net::Limit kFrameLimit{120'000};  // from a frame's first byte to its last
 constexpr net::Limit kFinishLimit{1'000};
 constexpr std::uint32_t kRetryMs = 1'000;
+// A device has one answer a phase to give: more on their way to the engine is a flood, and every
+// frame that waits is memory.
+constexpr std::uint32_t kMaxQueued = 8;
 
 Result<crypto::Certificate> PeerOf(const net::FrameStream& stream) {
   DEMUR_TRY(const Bytes der, stream.PeerCertificate());
@@ -84,6 +87,12 @@ Status SendModel(Engine& engine, Connection& connection, ByteView body) {
   return connection.outbox.Push(wire::FrameType::kModelBlob, offer->body);
 }
 
+// Room for one more frame on its way to the engine.
+Status Queue(Connection& connection) {
+  if (connection.queued.fetch_add(1) < kMaxQueued) return {};
+  return Error(ErrorCode::kInvalidArgument, "frames come faster than a round needs them");
+}
+
 // One frame of an admitted device. An error ends the connection.
 Status Take(Engine& engine, const ConnectionPtr& connection, net::Frame frame) {
   switch (frame.type) {
@@ -91,6 +100,7 @@ Status Take(Engine& engine, const ConnectionPtr& connection, net::Frame frame) {
       return SendModel(engine, *connection, frame.body);
     case wire::FrameType::kLeave: {
       DEMUR_TRY(const wire::Leave leave, wire::DecodeLeave(frame.body));
+      DEMUR_RETURN_IF_ERROR(Queue(*connection));
       engine.Left(connection, leave);
       return {};
     }
@@ -99,6 +109,7 @@ Status Take(Engine& engine, const ConnectionPtr& connection, net::Frame frame) {
     case wire::FrameType::kMasked:
     case wire::FrameType::kConfirm:
     case wire::FrameType::kUnmask:
+      DEMUR_RETURN_IF_ERROR(Queue(*connection));
       engine.Deliver(connection, frame.type, std::move(frame.body));
       return {};
     default:
