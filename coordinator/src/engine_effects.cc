@@ -100,6 +100,7 @@ Result<machine::event::Drawn> Engine::DrawRound(const machine::effect::Draw& e) 
   const model::Plan plan = MakePlan(parts_.task, e.id, 0, core.model_hash, core.model_version,
                                     now + PlanLifetimeMillis(parts_.task.plan_template().timeouts));
   std::vector<secagg::MemberId> invited;
+  invited.reserve(cohort.size());
   for (const DeviceNumber device : cohort) invited.push_back(core.devices.at(device).identity);
   DEMUR_TRY(const Hash256 nonce, DrawNonce(parts_.random, parts_.task.id(), e.id));
   crypto::RevocationList revoked;
@@ -117,7 +118,7 @@ Result<machine::event::Drawn> Engine::DrawRound(const machine::effect::Draw& e) 
                          .charge = charge,
                          .devices_left = DevicesLeft(),
                          .roster_min = plan.secagg.roster_min};
-  return machine::event::Drawn{e.id, std::move(cohort), std::move(intent), std::move(config)};
+  return machine::event::Drawn{e.id, std::move(cohort), intent, std::move(config)};
 }
 
 // Everybody who is enrolled, as the task states it, or as many as were ever seen, less those whose
@@ -302,7 +303,7 @@ void Engine::Publish() {
   status_.cohort = open ? round_devices_ : 0;
   status_.answered = running && pending <= round_devices_ ? round_devices_ - pending : 0;
   status_.faults_total = faults_;
-  if (budget) status_.budget = std::move(*budget);
+  if (budget) status_.budget = *budget;
 }
 
 }  // namespace demur::coordinator
