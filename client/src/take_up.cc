@@ -62,6 +62,14 @@ net::Limit TrainingLimit(const model::TimeoutPlan& timeouts) {
   return net::Limit(std::int64_t{timeouts.training_ms} + timeouts.advertise_ms);
 }
 
+// The floor and the device's own limits refuse the next round as well; to be invited to it would
+// only cost everybody else a roster.
+wire::LeaveScope ScopeOf(const Error& why) {
+  const bool lasting =
+      why.code() == ErrorCode::kPermissionDenied || why.code() == ErrorCode::kResourceExhausted;
+  return lasting ? wire::LeaveScope::kTask : wire::LeaveScope::kRound;
+}
+
 Result<ModelPtr> ReadModel(const model::Plan& plan, ByteView body, ModelShelf& shelf) {
   DEMUR_TRY(const wire::ModelBlob blob, wire::DecodeModelBlob(body, BlobLen(plan.training.schema)));
   if (blob.task != plan.task || blob.model_hash != plan.model_hash) {
@@ -154,7 +162,7 @@ asio::awaitable<Status> Connection::Refuse(model::Plan plan, Error why) {
                                 {"task", plan.task},
                                 {"round", plan.round},
                                 {"error", why}});
-  const Bytes body = wire::Encode(wire::Leave{plan.task, plan.round, plan.attempt});
+  const Bytes body = wire::Encode(wire::Leave{plan.task, plan.round, plan.attempt, ScopeOf(why)});
   co_return co_await stream_.WriteFrame(FrameType::kLeave, body, kWriteLimit);
 }
 

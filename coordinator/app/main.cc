@@ -13,6 +13,7 @@
 #include "demur/base/log.h"
 #include "demur/base/process.h"
 #include "demur/coordinator/deployment.h"
+#include "demur/coordinator/recovery.h"
 #include "demur/coordinator/server.h"
 #include "demur/coordinator/status.h"
 #include "demur/coordinator/task.h"
@@ -84,6 +85,12 @@ void PrintTableHead(const StatusView& status) {
   std::fflush(stdout);
 }
 
+// As `nohup` sets it.
+bool IgnoresHangUp() {
+  struct sigaction now {};
+  return ::sigaction(SIGHUP, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 Status RunServe(const Arguments& arguments) {
   DEMUR_RETURN_IF_ERROR(RaiseDescriptorLimit(arguments.max_connections + kSpareDescriptors));
   DEMUR_TRY(Deployment deployment, LoadDeployment(arguments.dir));
@@ -100,6 +107,7 @@ Status RunServe(const Arguments& arguments) {
   asio::thread_pool pool(arguments.threads);
   // Before the port is known to anybody: a signal must not find the default action.
   asio::signal_set signals(pool, SIGINT, SIGTERM);
+  if (!IgnoresHangUp()) signals.add(SIGHUP);
   Result<StopReason> reason = Error(ErrorCode::kInternal, "not started");
   {
     DEMUR_TRY(const auto server,
@@ -119,6 +127,11 @@ Status RunServe(const Arguments& arguments) {
   }
   pool.join();
   if (!reason) return std::move(reason).error();
+  if (*reason == StopReason::kInternal) {
+    return Error(ErrorCode::kInternal,
+                 "ledger and rounds disagree, which is a bug: nothing was "
+                 "committed that does not belong; start it again and report");
+  }
   std::printf("stopped: %s\n", std::string(ToString(*reason)).c_str());
   return {};
 }
@@ -168,8 +181,10 @@ Status RunRounds(const Arguments& arguments) {
 }
 
 Status RunBumpEpoch(const Arguments& arguments) {
+  DEMUR_TRY(const Deployment deployment, LoadDeployment(arguments.dir));
+  DEMUR_TRY(const PreparedTask task, PreparedTask::Create(deployment.task));
   DEMUR_TRY(RoundStore store, RoundStore::Open(arguments.dir, RoundStore::Access::kWrite));
-  DEMUR_TRY(const std::uint32_t epoch, store.BumpEpoch());
+  DEMUR_TRY(const std::uint32_t epoch, AdoptBackup(store, task, SystemClock().UnixMillis()));
   std::printf("epoch is now %u: devices accept rounds of this folder again\n", epoch);
   return {};
 }

@@ -48,7 +48,8 @@ Status WriteFirstModel(const std::string& dir, const PreparedTask& task, RandomS
   row.blob = model.Canonical();
   row.hash = crypto::Sha256(row.blob);
   const Bytes state = learning::ServerState().Serialise();
-  DEMUR_TRY(const RoundStore store, RoundStore::Create(dir, task.id(), row, state));
+  const TaskKey key{task.id(), HashTask(task.config())};
+  DEMUR_TRY(const RoundStore store, RoundStore::Create(dir, key, row, state));
   (void)store;
   return {};
 }
@@ -112,13 +113,42 @@ Result<Deployment> LoadDeployment(const std::string& dir) {
   return out;
 }
 
-Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView authority) {
+Status CheckCertificate(const Deployment& deployment, std::int64_t now_s) {
+  const std::string path = Path(deployment.dir, kCertificateFile);
+  DEMUR_TRY(const crypto::Certificate own, crypto::ParseCertificate(deployment.certificate));
+  if (now_s > own.validity.not_after) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 path + ": has expired; renew it with `demur-ca certify --request server.request`");
+  }
+  if (!crypto::VerifyCertificate(deployment.certificate, deployment.authority, now_s,
+                                 crypto::CertificateKind::kServer)) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 path + ": is not good under " + Path(deployment.dir, kAuthorityFile) +
+                     ": another authority signed it, one of the two has expired, or this "
+                     "machine's clock is wrong");
+  }
+  return {};
+}
+
+Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView authority,
+                                               std::uint64_t in_force) {
+  constexpr const char* kCure = "; copy revoked.json from the authority's folder";
   const std::string path = Path(dir, kRevokedFile);
-  if (!Exists(path)) return crypto::RevocationList{};
+  if (!Exists(path)) {
+    if (in_force == 0) return crypto::RevocationList{};
+    return Error(
+        ErrorCode::kFailedPrecondition,
+        path + ": is missing, but list " + std::to_string(in_force) + " was in force" + kCure);
+  }
   DEMUR_TRY(const crypto::Certificate certificate, crypto::ParseCertificate(authority));
   DEMUR_TRY(const std::string text, ReadTextFile(path, crypto::kOperatorFileMaxLen));
   Result<crypto::RevocationList> list = crypto::ParseRevocationList(text, certificate.public_key);
-  if (!list) return std::move(list).error().WithContext(path);
+  if (!list) return Error(list.error().code(), path + ": " + list.error().message() + kCure);
+  if (list->sequence < in_force) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 path + ": list " + std::to_string(list->sequence) + " is older than list " +
+                     std::to_string(in_force) + ", which was in force" + kCure);
+  }
   return list;
 }
 

@@ -18,8 +18,12 @@ Engine::Engine(EngineParts parts) : parts_(std::move(parts)) {
   status_.algorithm = config.model.algorithm;
   status_.secagg_profile = config.secagg.profile;
   status_.rounds_max = config.rounds;
+  status_.certificate_not_after = parts_.certificate_not_after;
+  revoked_ = std::move(parts_.revoked);
+  status_.revocations = revoked_.sequence;
   PublishModel(parts_.recovered.model_blob);
   state_ = machine::State{std::move(parts_.recovered.core), machine::state::Gathering{}};
+  Publish();
 }
 
 Engine::~Engine() {
@@ -32,7 +36,6 @@ Engine::~Engine() {
 
 void Engine::Start() {
   asio::post(thread_, [this] {
-    ReloadRevocations();
     PublishRounds();
     Follow(machine::Start(std::move(state_->core)));
   });
@@ -76,7 +79,7 @@ void Engine::Left(ConnectionPtr connection, const wire::Leave& leave) {
   asio::post(thread_, [this, connection = std::move(connection), leave] {
     --connection->queued;
     if (!Current(connection) || leave.task != parts_.task.id()) return;
-    Handle(machine::event::Left{connection->device, leave.round, leave.attempt});
+    Handle(machine::event::Left{connection->device, leave.round, leave.attempt, leave.scope});
   });
 }
 

@@ -41,6 +41,8 @@ struct EngineParts {
   PreparedTask task;
   RoundStore store;
   Recovered recovered;
+  crypto::RevocationList revoked;          // in force from the start
+  std::int64_t certificate_not_after = 0;  // Unix seconds
   const Clock& clock;
   RandomSource& random;
   std::function<void(DeviceNumber, wire::FrameType, ByteView)> on_frame;
@@ -99,7 +101,7 @@ class Engine {
   Result<machine::event::Drawn> DrawRound(const machine::effect::Draw& e);
   Result<machine::event::Computed> Compute(const machine::effect::Aggregate& e);
   std::uint64_t DevicesLeft() const;
-  void ReloadRevocations();
+  Status ReloadRevocations();
   void StartTimerFor(std::uint32_t duration_ms, machine::Event event);
   void Publish();
   void PublishModel(std::shared_ptr<const Bytes> blob);
@@ -130,6 +132,7 @@ class Engine {
   std::atomic<std::uint64_t> connections_total_{0};
   std::atomic<std::uint64_t> connections_refused_{0};
   std::uint64_t faults_ = 0;
+  std::uint64_t declined_ = 0;
   std::chrono::nanoseconds started_{};
 
   asio::thread_pool thread_{1};

@@ -78,7 +78,7 @@ secagg::CertificateCheck CheckOf(Bytes authority, std::int64_t unix_ms,
 
 // The answer comes as an event of its own: a cohort that cannot be had is no error of the store.
 Status Engine::Do(machine::effect::Draw&& e) {
-  ReloadRevocations();
+  DEMUR_RETURN_IF_ERROR(ReloadRevocations());
   Result<machine::event::Drawn> drawn = DrawRound(e);
   if (!drawn) log::Failure("round_not_drawn", {{"round", e.id}, {"error", drawn.error()}});
   auto event = std::make_shared<machine::Event>(
@@ -202,7 +202,7 @@ Status Engine::Do(machine::effect::StartTimer&& e) {
 }
 
 Status Engine::Do(machine::effect::StartGrace&& e) {
-  StartTimerFor(e.duration_ms, machine::event::GraceOver{e.round, e.device});
+  StartTimerFor(e.duration_ms, machine::event::GraceOver{e.round, e.device, e.loss});
   return {};
 }
 
@@ -219,11 +219,13 @@ Status Engine::Do(machine::effect::Fault&& e) {
 
 Status Engine::Do(machine::effect::RoundEnded&& e) {
   const RoundReport& report = e.report;
+  declined_ += report.declined;
   log::Info(report.committed ? "round_committed" : "round_abandoned",
             {{"round", report.id},
              {"cohort", report.cohort},
              {"roster", report.roster},
              {"survivors", report.survivors},
+             {"declined", report.declined},
              {"reason", report.reason},
              {"model_version", report.model_version}});
   for (auto& timer : timers_) timer->cancel();
@@ -243,25 +245,29 @@ Status Engine::Do(machine::effect::Finished&& e) {
 // --- What others may see
 // --------------------------------------------------------------------------
 
-// A list that cannot be believed leaves the one before in force, loudly. Who is on it is cut off:
-// a connection that was let in before would count as a device that can be invited.
-void Engine::ReloadRevocations() {
-  auto list = LoadRevocations(parts_.deployment.dir, parts_.deployment.authority);
+// A list that cannot be believed leaves the one before in force, loudly. Who is on a new one is cut
+// off: a connection that was let in before would count as a device that can be invited.
+Status Engine::ReloadRevocations() {
+  auto list =
+      LoadRevocations(parts_.deployment.dir, parts_.deployment.authority, revoked_.sequence);
+  if (!list) {
+    log::Failure("revocations_refused", {{"error", list.error()}});
+    const std::lock_guard lock(mutex_);
+    ++status_.revocations_refused;
+    return {};
+  }
+  DEMUR_RETURN_IF_ERROR(parts_.store.KeepRevocations(list->sequence));
   {
     const std::lock_guard lock(mutex_);
-    if (!list || list->sequence < revoked_.sequence) {
-      log::Failure("revocations_refused",
-                   {{"reason",
-                     list ? std::string("older than the list in force") : list.error().message()}});
-      return;
-    }
     revoked_ = *list;
+    status_.revocations = list->sequence;
   }
   for (const auto& [device, connection] : connections_) {
     if (!list->Contains(device)) continue;
     log::Warning("device_revoked", {{"device", device}});
     asio::post(connection->strand, [cut = connection] { cut->stream->Close(); });
   }
+  return {};
 }
 
 void Engine::PublishModel(std::shared_ptr<const Bytes> blob) {
@@ -288,7 +294,7 @@ void Engine::Publish() {
   const std::uint32_t pending = machine::PendingMembers(*state_);
   const bool running = std::holds_alternative<machine::state::Running>(state_->phase);
   const bool open = running || std::holds_alternative<machine::state::Committing>(state_->phase);
-  auto budget = ViewBudget(core.ledger, parts_.task);
+  auto budget = ViewBudget(core.ledger, parts_.task, core.epoch);
   const auto eligible = static_cast<std::uint32_t>(machine::Eligible(core).size());
   const std::lock_guard lock(mutex_);
   status_.phase = machine::NameOf(*state_);
@@ -303,6 +309,7 @@ void Engine::Publish() {
   status_.cohort = open ? round_devices_ : 0;
   status_.answered = running && pending <= round_devices_ ? round_devices_ - pending : 0;
   status_.faults_total = faults_;
+  status_.declined_total = declined_;
   if (budget) status_.budget = *budget;
 }
 

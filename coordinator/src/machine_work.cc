@@ -56,6 +56,7 @@ RoundReport ReportOf(const Round& round, const Core& core) {
   out.cohort = static_cast<std::uint32_t>(round.cohort.size());
   out.roster = round.roster;
   out.survivors = static_cast<std::uint32_t>(round.survivors.size());
+  out.declined = round.declined;
   out.model_version = core.model_version;
   out.model_hash = core.model_hash;
   return out;
@@ -240,6 +241,7 @@ void NoteConnected(Work& work, const event::Connected& e) {
   DeviceEntry& entry = work.core.devices[e.device];
   entry.identity = e.identity;
   entry.connected = true;
+  entry.declined = false;
 }
 
 // False: it was not connected.
@@ -247,6 +249,7 @@ bool NoteDisconnected(Work& work, DeviceNumber device) {
   const auto it = work.core.devices.find(device);
   if (it == work.core.devices.end() || !it->second.connected) return false;
   it->second.connected = false;
+  ++it->second.losses;
   return true;
 }
 
@@ -265,7 +268,8 @@ Phase Lost(Work& work, state::Running&& s, DeviceNumber device) {
   const secagg::MemberId* member = MemberOf(work.core, s.round, device);
   if (member == nullptr) return std::move(s);
   if (work.core.config.reconnect_ms > 0) {
-    work.effects.push_back(effect::StartGrace{s.round.id, device, work.core.config.reconnect_ms});
+    work.effects.push_back(effect::StartGrace{s.round.id, device, work.core.devices[device].losses,
+                                              work.core.config.reconnect_ms});
     return std::move(s);
   }
   const secagg::MemberId left = *member;

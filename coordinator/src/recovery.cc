@@ -1,5 +1,6 @@
 #include "demur/coordinator/recovery.h"
 
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,21 +29,34 @@ Status CheckAgreement(const Snapshot& snapshot, const dp::Ledger& ledger) {
   return {};
 }
 
-Status Settle(RoundStore& store, const RoundRow& open, std::int64_t now, dp::Ledger* ledger) {
+// `charged`: the charge stays also where it could be released.
+Status Settle(RoundStore& store, const RoundRow& open, std::string_view reason, bool charged,
+              std::int64_t now, dp::Ledger* ledger) {
   const dp::RoundKey key{open.id, open.attempt};
-  const bool opened = ledger->Opened(key);
   Result<dp::LedgerEntry> entry = Error(ErrorCode::kInternal, "not settled");
-  if (opened) {
+  if (charged || ledger->Opened(key)) {
     entry = ledger->Burn(key);
   } else {
     DEMUR_TRY(dp::RoundPermit permit, ledger->Resume(key));
     entry = ledger->Release(std::move(permit));
   }
   if (!entry) return std::move(entry).error();
-  return store.Abandon(open.id, "coordinator restarted", now, {{entry->seq, entry->Encode()}});
+  return store.Abandon(open.id, reason, now, {{entry->seq, entry->Encode()}});
 }
 
 }  // namespace
+
+Status CheckTask(const TaskKey& stored, const PreparedTask& task) {
+  if (stored.id != task.id()) {
+    return Error(ErrorCode::kFailedPrecondition, "the store is of another task than task.toml");
+  }
+  if (stored.config_sha256 != HashTask(task.config())) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 "task.toml was changed after `demur-coordinator init`, and a task never changes: "
+                 "put back what it was, or make a new coordinator with it");
+  }
+  return {};
+}
 
 Result<dp::Ledger> ReplayLedger(const Snapshot& snapshot, const PreparedTask& task) {
   std::vector<dp::LedgerEntry> entries;
@@ -59,9 +73,7 @@ Result<dp::Ledger> ReplayLedger(const Snapshot& snapshot, const PreparedTask& ta
 Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const MachineConfig& config,
                           std::int64_t now_unix_ms) {
   DEMUR_TRY(Snapshot snapshot, store.Load());
-  if (snapshot.task != task.id()) {
-    return Error(ErrorCode::kFailedPrecondition, "the store is of another task than task.toml");
-  }
+  DEMUR_RETURN_IF_ERROR(CheckTask(snapshot.task, task));
   DEMUR_TRY(dp::Ledger ledger, ReplayLedger(snapshot, task));
   DEMUR_RETURN_IF_ERROR(CheckAgreement(snapshot, ledger));
   Result<model::SharedModel> model = model::SharedModel::FromCanonical(
@@ -70,7 +82,8 @@ Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const Mac
   DEMUR_TRY(learning::ServerState server_state,
             learning::ServerState::Parse(task.schema(), snapshot.server_state));
   if (snapshot.open_round) {
-    DEMUR_RETURN_IF_ERROR(Settle(store, *snapshot.open_round, now_unix_ms, &ledger));
+    DEMUR_RETURN_IF_ERROR(
+        Settle(store, *snapshot.open_round, "coordinator restarted", false, now_unix_ms, &ledger));
     ++snapshot.abandoned;
   }
 
@@ -85,7 +98,21 @@ Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const Mac
   core.model_version = snapshot.model.version;
   core.model_hash = snapshot.model.hash;
   return Recovered{std::move(core), std::move(*model), std::move(server_state),
-                   std::make_shared<const Bytes>(std::move(snapshot.model.blob))};
+                   std::make_shared<const Bytes>(std::move(snapshot.model.blob)),
+                   snapshot.revocations};
+}
+
+Result<std::uint32_t> AdoptBackup(RoundStore& store, const PreparedTask& task,
+                                  std::int64_t now_unix_ms) {
+  DEMUR_TRY(const Snapshot snapshot, store.Load());
+  DEMUR_RETURN_IF_ERROR(CheckTask(snapshot.task, task));
+  DEMUR_TRY(dp::Ledger ledger, ReplayLedger(snapshot, task));
+  DEMUR_RETURN_IF_ERROR(CheckAgreement(snapshot, ledger));
+  if (snapshot.open_round) {
+    DEMUR_RETURN_IF_ERROR(
+        Settle(store, *snapshot.open_round, "restored from a backup", true, now_unix_ms, &ledger));
+  }
+  return store.BumpEpoch(now_unix_ms);
 }
 
 }  // namespace demur::coordinator

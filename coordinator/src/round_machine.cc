@@ -115,6 +115,10 @@ Phase On(Work& work, state::Running&& s, event::Left&& e) {
     return Refuse(work, std::move(s));
   }
   const secagg::MemberId left = *member;
+  if (e.scope == wire::LeaveScope::kTask) {
+    work.core.devices[e.device].declined = true;
+    ++s.round.declined;
+  }
   return Continue(work, std::move(s), secagg::server::event::Left{left});
 }
 Phase On(Work& work, state::Running&& s, event::Deadline&& e) {
@@ -123,9 +127,9 @@ Phase On(Work& work, state::Running&& s, event::Deadline&& e) {
 }
 Phase On(Work& work, state::Running&& s, event::GraceOver&& e) {
   const secagg::MemberId* member = MemberOf(work.core, s.round, e.device);
-  if (member == nullptr || e.round != s.round.id || work.core.devices[e.device].connected) {
-    return Refuse(work, std::move(s));
-  }
+  if (member == nullptr || e.round != s.round.id) return Refuse(work, std::move(s));
+  const DeviceEntry& entry = work.core.devices[e.device];
+  if (entry.connected || entry.losses != e.loss) return Refuse(work, std::move(s));
   const secagg::MemberId left = *member;
   return Continue(work, std::move(s), secagg::server::event::Left{left});
 }
@@ -225,7 +229,8 @@ std::uint32_t PendingMembers(const State& state) noexcept {
 std::vector<DeviceNumber> Eligible(const Core& core) {
   std::vector<DeviceNumber> out;
   for (const auto& [number, entry] : core.devices) {
-    if (entry.connected && entry.participations < core.config.participations_max) {
+    if (entry.connected && !entry.declined &&
+        entry.participations < core.config.participations_max) {
       out.push_back(number);
     }
   }

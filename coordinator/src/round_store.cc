@@ -13,8 +13,10 @@
 #include "demur/base/fault.h"
 #include "demur/coordinator/task.h"
 #include "demur/crypto/hash.h"
+#include "round_store_rows.h"
 
 namespace demur::coordinator {
+
 namespace {
 
 constexpr std::string_view kTables = R"sql(
@@ -55,65 +57,14 @@ CREATE TABLE devices (
 )sql";
 constexpr std::array<std::string_view, 1> kMigrations = {kTables};
 
-constexpr std::string_view kRoundColumns =
-    "id, attempt, state, reason, cohort, roster, survivors, survivors_hash, sum_hash, "
-    "model_version, started_unix_ms, ended_unix_ms";
-
-std::int64_t Signed(std::uint64_t value) { return static_cast<std::int64_t>(value); }
-std::uint64_t Unsigned(std::int64_t value) { return static_cast<std::uint64_t>(value); }
-
-Error Damaged(const std::string& what) {
-  return Error(ErrorCode::kDataLoss, "coordinator store: " + what);
-}
-
 Error WrongTime(const std::string& what) {
   return Error(ErrorCode::kFailedPrecondition, "coordinator store: " + what);
-}
-
-Result<Hash256> HashOf(ByteView blob, const char* what) {
-  Hash256 out{};
-  if (blob.size() != out.size()) return Damaged(std::string(what) + ": a hash of wrong length");
-  std::copy(blob.begin(), blob.end(), out.begin());
-  return out;
-}
-
-Result<RoundRow> ReadRound(const storage::Statement& row) {
-  RoundRow out;
-  out.id = RoundId::FromPacked(Unsigned(row.Integer(0)));
-  out.attempt = static_cast<std::uint32_t>(row.Integer(1));
-  out.state = static_cast<RoundState>(row.Integer(2));
-  out.reason = row.Text(3);
-  out.cohort = static_cast<std::uint32_t>(row.Integer(4));
-  out.roster = static_cast<std::uint32_t>(row.Integer(5));
-  out.survivors = static_cast<std::uint32_t>(row.Integer(6));
-  DEMUR_TRY(out.survivors_hash, HashOf(row.Blob(7), "round"));
-  DEMUR_TRY(out.sum_hash, HashOf(row.Blob(8), "round"));
-  out.model_version = Unsigned(row.Integer(9));
-  out.started_unix_ms = row.Integer(10);
-  out.ended_unix_ms = row.Integer(11);
-  return out;
 }
 
 Status PutMeta(storage::Database& database, std::string_view key, ByteView value) {
   DEMUR_TRY(auto put, database.Prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)"));
   put.Bind(1, key).Bind(2, value);
   return put.Run();
-}
-
-Result<Bytes> GetMeta(storage::Database& database, std::string_view key) {
-  DEMUR_TRY(auto get, database.Prepare("SELECT value FROM meta WHERE key = ?"));
-  get.Bind(1, key);
-  DEMUR_TRY(const bool found, get.Step());
-  if (!found) return Damaged("no '" + std::string(key) + "'");
-  return ToBytes(get.Blob(0));
-}
-
-Result<std::uint32_t> GetEpoch(storage::Database& database) {
-  DEMUR_TRY(const Bytes bytes, GetMeta(database, "epoch"));
-  ByteReader reader(bytes);
-  const auto epoch = reader.U32();
-  if (!epoch || !reader.Finish()) return Damaged("epoch is not four bytes");
-  return *epoch;
 }
 
 Status PutModel(storage::Database& database, const ModelRow& model, std::optional<RoundId> round) {
@@ -134,10 +85,6 @@ Status PutServerState(storage::Database& database, std::uint64_t version, ByteVi
   return put.Run();
 }
 
-std::string FilePath(const std::string& dir) {
-  return dir + "/" + std::string(RoundStore::kFileName);
-}
-
 Result<storage::Database> OpenDatabase(const std::string& dir, bool create) {
   storage::Options options;
   options.create = create;
@@ -147,89 +94,6 @@ Result<storage::Database> OpenDatabase(const std::string& dir, bool create) {
     return Error(ErrorCode::kNotFound, FilePath(dir) + ": run `demur-coordinator init` first");
   }
   return database;
-}
-
-Result<ModelRow> LoadModel(storage::Database& database) {
-  DEMUR_TRY(auto newest,
-            database.Prepare("SELECT version, hash, blob, (SELECT count(*) FROM models) "
-                             "FROM models ORDER BY version DESC LIMIT 1"));
-  DEMUR_TRY(const bool found, newest.Step());
-  if (!found) return Damaged("no model");
-  ModelRow out;
-  out.version = Unsigned(newest.Integer(0));
-  DEMUR_TRY(out.hash, HashOf(newest.Blob(1), "model"));
-  out.blob = ToBytes(newest.Blob(2));
-  if (Unsigned(newest.Integer(3)) != out.version + 1) return Damaged("a model version is missing");
-  if (crypto::Sha256(out.blob) != out.hash) {
-    return Damaged("model version " + std::to_string(out.version) + " does not match its hash");
-  }
-  return out;
-}
-
-Result<Bytes> LoadServerState(storage::Database& database, std::uint64_t version) {
-  DEMUR_TRY(auto row, database.Prepare("SELECT model_version, bytes, hash FROM server_state"));
-  DEMUR_TRY(const bool found, row.Step());
-  if (!found) return Damaged("no server state");
-  if (Unsigned(row.Integer(0)) != version) {
-    return Damaged("server state and model are of different versions");
-  }
-  Bytes bytes = ToBytes(row.Blob(1));
-  DEMUR_TRY(const Hash256 hash, HashOf(row.Blob(2), "server state"));
-  if (crypto::Sha256(bytes) != hash) return Damaged("server state does not match its hash");
-  return bytes;
-}
-
-Result<std::vector<LedgerRow>> LoadLedger(storage::Database& database) {
-  std::vector<LedgerRow> out;
-  DEMUR_TRY(auto rows, database.Prepare("SELECT seq, entry FROM ledger ORDER BY seq"));
-  while (true) {
-    DEMUR_TRY(const bool more, rows.Step());
-    if (!more) return out;
-    const std::uint64_t seq = out.size() + 1;
-    if (Unsigned(rows.Integer(0)) != seq) {
-      return Damaged("ledger entry " + std::to_string(seq) + " is missing");
-    }
-    out.push_back({seq, ToBytes(rows.Blob(1))});
-  }
-}
-
-Status LoadRounds(storage::Database& database, Snapshot* out) {
-  DEMUR_TRY(auto rows,
-            database.Prepare("SELECT " + std::string(kRoundColumns) + " FROM rounds ORDER BY id"));
-  while (true) {
-    DEMUR_TRY(const bool more, rows.Step());
-    if (!more) break;
-    DEMUR_TRY(const RoundRow round, ReadRound(rows));
-    out->last_counter = std::max(out->last_counter, round.id.counter);
-    if (round.id.epoch > out->epoch) return Damaged("a round of an epoch to come");
-    if (round.state == RoundState::kCommitted) {
-      ++out->committed;
-    } else if (round.state == RoundState::kAbandoned) {
-      ++out->abandoned;
-    } else if (out->open_round) {
-      return Damaged("two open rounds");
-    } else {
-      out->open_round = round;
-    }
-  }
-  if (out->committed != out->model.version) {
-    return Damaged(std::to_string(out->committed) + " committed rounds, but model version " +
-                   std::to_string(out->model.version));
-  }
-  return {};
-}
-
-Status LoadDevices(storage::Database& database, std::vector<DeviceRow>* out) {
-  DEMUR_TRY(auto rows,
-            database.Prepare("SELECT number, participations, last_round FROM devices ORDER BY "
-                             "number"));
-  while (true) {
-    DEMUR_TRY(const bool more, rows.Step());
-    if (!more) return {};
-    out->push_back({DeviceNumber(Unsigned(rows.Integer(0))),
-                    static_cast<std::uint32_t>(rows.Integer(1)),
-                    RoundId::FromPacked(Unsigned(rows.Integer(2)))});
-  }
 }
 
 }  // namespace
@@ -280,8 +144,8 @@ class RoundStore::Lock {
   int fd_;
 };
 
-RoundStore::RoundStore(std::unique_ptr<Lock> lock, storage::Database database)
-    : lock_(std::move(lock)), database_(std::move(database)) {}
+RoundStore::RoundStore(std::string dir, std::unique_ptr<Lock> lock, storage::Database database)
+    : dir_(std::move(dir)), lock_(std::move(lock)), database_(std::move(database)) {}
 RoundStore::RoundStore(RoundStore&&) noexcept = default;
 RoundStore& RoundStore::operator=(RoundStore&&) noexcept = default;
 RoundStore::~RoundStore() = default;
@@ -295,38 +159,25 @@ Result<RoundStore> RoundStore::Open(const std::string& dir, Access access) {
   if (access == Access::kWrite) {
     DEMUR_RETURN_IF_ERROR(database.Migrate(kMigrations));
   }
-  return RoundStore(std::move(lock), std::move(database));
+  return RoundStore(dir, std::move(lock), std::move(database));
 }
 
-Result<RoundStore> RoundStore::Create(const std::string& dir, const TaskId& task,
+Result<RoundStore> RoundStore::Create(const std::string& dir, const TaskKey& task,
                                       const ModelRow& first_model, ByteView server_state) {
   DEMUR_TRY(std::unique_ptr<Lock> lock, Lock::Take(dir));
   DEMUR_TRY(storage::Database database, OpenDatabase(dir, true));
   DEMUR_RETURN_IF_ERROR(database.Migrate(kMigrations));
   DEMUR_TRY(storage::Transaction transaction, database.Begin());
   // Tables without a task are what an interrupted Create leaves; it may be run again.
-  if (GetMeta(database, "task")) return WrongTime(FilePath(dir) + " holds a task already");
-  DEMUR_RETURN_IF_ERROR(PutMeta(database, "task", task.bytes));
-  DEMUR_RETURN_IF_ERROR(PutMeta(database, "epoch", ByteWriter().U32(kFirstEpoch).bytes()));
+  if (GetMeta(database, kMetaTask)) return WrongTime(FilePath(dir) + " holds a task already");
+  DEMUR_RETURN_IF_ERROR(PutMeta(database, kMetaTask, task.id.bytes));
+  DEMUR_RETURN_IF_ERROR(PutMeta(database, kMetaTaskConfig, task.config_sha256));
+  DEMUR_RETURN_IF_ERROR(PutMeta(database, kMetaEpoch, ByteWriter().U32(kFirstEpoch).bytes()));
+  DEMUR_RETURN_IF_ERROR(PutMeta(database, kMetaRevocations, ByteWriter().U64(0).bytes()));
   DEMUR_RETURN_IF_ERROR(PutModel(database, first_model, std::nullopt));
   DEMUR_RETURN_IF_ERROR(PutServerState(database, first_model.version, server_state));
   DEMUR_RETURN_IF_ERROR(transaction.Commit());
-  return RoundStore(std::move(lock), std::move(database));
-}
-
-Result<Snapshot> RoundStore::Load() {
-  DEMUR_RETURN_IF_ERROR(database_.CheckIntegrity());
-  Snapshot out;
-  DEMUR_TRY(const Bytes task, GetMeta(database_, "task"));
-  if (task.size() != out.task.bytes.size()) return Damaged("task id of wrong length");
-  std::copy(task.begin(), task.end(), out.task.bytes.begin());
-  DEMUR_TRY(out.epoch, GetEpoch(database_));
-  DEMUR_TRY(out.model, LoadModel(database_));
-  DEMUR_TRY(out.server_state, LoadServerState(database_, out.model.version));
-  DEMUR_TRY(out.ledger, LoadLedger(database_));
-  DEMUR_RETURN_IF_ERROR(LoadRounds(database_, &out));
-  DEMUR_RETURN_IF_ERROR(LoadDevices(database_, &out.devices));
-  return out;
+  return RoundStore(dir, std::move(lock), std::move(database));
 }
 
 Status RoundStore::AppendLedger(const std::vector<LedgerRow>& ledger) {
@@ -455,7 +306,7 @@ Status RoundStore::Abandon(RoundId round, std::string_view reason, std::int64_t 
   return {};
 }
 
-Result<std::uint32_t> RoundStore::BumpEpoch() {
+Result<std::uint32_t> RoundStore::BumpEpoch(std::int64_t now_unix_ms) {
   DEMUR_TRY(storage::Transaction transaction, database_.Begin());
   DEMUR_TRY(auto open, database_.Prepare("SELECT count(*) FROM rounds WHERE state < 3"));
   DEMUR_RETURN_IF_ERROR(open.Step());
@@ -463,37 +314,23 @@ Result<std::uint32_t> RoundStore::BumpEpoch() {
   open.Reset();
   DEMUR_TRY(const std::uint32_t epoch, GetEpoch(database_));
   // Ids are stored as signed 64-bit integers.
-  if (epoch >= 0x7FFFFFFFU) return WrongTime("epochs are used up");
-  DEMUR_RETURN_IF_ERROR(PutMeta(database_, "epoch", ByteWriter().U32(epoch + 1).bytes()));
+  if (epoch >= kLastEpoch) return WrongTime("epochs are used up");
+  // One copy may be restored more than once, and says the same epoch each time: the minute does
+  // not.
+  const std::int64_t minute = std::clamp<std::int64_t>(now_unix_ms / 60'000, 0, kLastEpoch);
+  const std::uint32_t next = std::max(epoch + 1, static_cast<std::uint32_t>(minute));
+  DEMUR_RETURN_IF_ERROR(PutMeta(database_, kMetaEpoch, ByteWriter().U32(next).bytes()));
   DEMUR_RETURN_IF_ERROR(transaction.Commit());
-  return epoch + 1;
+  return next;
 }
 
-Result<std::vector<RoundRow>> RoundStore::Rounds(std::uint32_t limit) {
-  std::vector<RoundRow> out;
-  DEMUR_TRY(auto rows, database_.Prepare("SELECT " + std::string(kRoundColumns) +
-                                         " FROM rounds ORDER BY id DESC LIMIT ?"));
-  rows.Bind(1, std::int64_t{limit});
-  while (true) {
-    DEMUR_TRY(const bool more, rows.Step());
-    if (!more) return out;
-    DEMUR_TRY(RoundRow round, ReadRound(rows));
-    out.push_back(std::move(round));
-  }
-}
-
-Result<ModelRow> RoundStore::Model(std::uint64_t version) {
-  DEMUR_TRY(auto find, database_.Prepare("SELECT hash, blob FROM models WHERE version = ?"));
-  find.Bind(1, Signed(version));
-  DEMUR_TRY(const bool found, find.Step());
-  if (!found || find.IsNull(1)) {
-    return Error(ErrorCode::kNotFound, "no blob of model version " + std::to_string(version));
-  }
-  ModelRow out;
-  out.version = version;
-  DEMUR_TRY(out.hash, HashOf(find.Blob(0), "model"));
-  out.blob = ToBytes(find.Blob(1));
-  return out;
+Status RoundStore::KeepRevocations(std::uint64_t sequence) {
+  DEMUR_TRY(storage::Transaction transaction, database_.Begin());
+  DEMUR_TRY(const std::uint64_t kept, GetRevocations(database_));
+  if (sequence < kept) return WrongTime("an older revocation list");
+  if (sequence == kept) return {};
+  DEMUR_RETURN_IF_ERROR(PutMeta(database_, kMetaRevocations, ByteWriter().U64(sequence).bytes()));
+  return transaction.Commit();
 }
 
 }  // namespace demur::coordinator

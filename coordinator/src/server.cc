@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <asio/ip/address.hpp>
 #include <utility>
 
 #include "demur/base/log.h"
 #include "demur/coordinator/recovery.h"
 #include "demur/coordinator/round_store.h"
+#include "demur/crypto/certificate.h"
 #include "demur/crypto/keys.h"
 #include "demur/net/http_server.h"
 #include "demur/net/listener.h"
@@ -39,16 +41,39 @@ Result<net::TlsContext> MakeTls(const Deployment& deployment, const Clock& clock
   return net::TlsContext::Mutual(net::Role::kServer, identity, deployment.authority, clock);
 }
 
+// The page shows nothing secret, but it asks nobody who they are.
+Status CheckAdmin(const wire::Endpoint& admin) {
+  asio::error_code bad;
+  const asio::ip::address host = asio::ip::make_address(admin.host, bad);
+  if (!bad && host.is_loopback()) return {};
+  return Error(ErrorCode::kInvalidArgument,
+               "admin address " + wire::Format(admin) +
+                   ": only a loopback address (127.0.0.1, ::1); put a proxy that authenticates in "
+                   "front of it to look from elsewhere");
+}
+
 Result<EngineParts> MakeParts(Deployment deployment, const Clock& clock, RandomSource& random,
                               const ServerOptions& options) {
+  DEMUR_RETURN_IF_ERROR(CheckCertificate(deployment, clock.UnixMillis() / 1000));
+  DEMUR_TRY(const auto certificate, crypto::ParseCertificate(deployment.certificate));
   DEMUR_TRY(PreparedTask task, PreparedTask::Create(deployment.task));
   DEMUR_TRY(RoundStore store, RoundStore::Open(deployment.dir, RoundStore::Access::kWrite));
   MachineConfig config = MachineConfig::From(task.config());
   config.stop_after = options.stop_after;
   DEMUR_TRY(Recovered recovered, Recover(store, task, config, clock.UnixMillis()));
-  return EngineParts{std::move(deployment), std::move(task), std::move(store),
-                     std::move(recovered),  clock,           random,
-                     options.on_frame,      options.on_round};
+  DEMUR_TRY(crypto::RevocationList revoked,
+            LoadRevocations(deployment.dir, deployment.authority, recovered.revocations));
+  DEMUR_RETURN_IF_ERROR(store.KeepRevocations(revoked.sequence));
+  return EngineParts{std::move(deployment),
+                     std::move(task),
+                     std::move(store),
+                     std::move(recovered),
+                     std::move(revoked),
+                     certificate.validity.not_after,
+                     clock,
+                     random,
+                     options.on_frame,
+                     options.on_round};
 }
 
 net::HttpReply Answer(const Engine& engine, const net::HttpRequest& request) {
@@ -124,6 +149,7 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Result<std::unique_ptr<Server>> Server::Start(Deployment deployment, const Clock& clock,
                                               RandomSource& random, asio::any_io_executor executor,
                                               ServerOptions options) {
+  if (options.admin) DEMUR_RETURN_IF_ERROR(CheckAdmin(*options.admin));
   DEMUR_TRY(EngineParts parts, MakeParts(std::move(deployment), clock, random, options));
   auto impl = std::make_unique<Impl>(std::move(parts));
   DEMUR_RETURN_IF_ERROR(impl->Listen(clock, std::move(executor), options));

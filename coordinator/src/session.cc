@@ -51,6 +51,11 @@ wire::Refusal RefusalFor(const Error& error, std::uint32_t retry_after_ms) {
           retry_after_ms};
 }
 
+// How soon to come back; 0: never. Whoever was only too slow may be faster next time.
+std::uint32_t RetryFor(const Error& error) {
+  return error.code() == ErrorCode::kDeadlineExceeded ? kRetryMs : 0;
+}
+
 asio::awaitable<Result<crypto::Certificate>> Admit(net::FrameStream& stream, Engine& engine,
                                                    const SessionOptions& options) {
   DEMUR_CO_TRY(crypto::Certificate peer, PeerOf(stream));
@@ -157,7 +162,7 @@ asio::awaitable<void> ServeDevice(std::shared_ptr<Gate> gate, Engine& engine,
     engine.CountRefused();
     // Who has gone already cannot be told.
     if (peer.error().code() == ErrorCode::kUnavailable) co_return;
-    co_await Refuse(*stream, RefusalFor(peer.error(), 0), options.send_limit);
+    co_await Refuse(*stream, RefusalFor(peer.error(), RetryFor(peer.error())), options.send_limit);
     co_return;
   }
   auto connection =

@@ -20,7 +20,7 @@ std::string Number(double value) {
 // Epsilon is an upper bound: what is shown may not be below it.
 std::string UpperText(double value) {
   char text[64];
-  std::snprintf(text, sizeof text, "%.3f", value + 0.0005);
+  std::snprintf(text, sizeof text, "%.3f", std::ceil(value * 1000) / 1000);
   return text;
 }
 
@@ -127,13 +127,16 @@ Json BudgetJson(const std::optional<BudgetView>& budget) {
   out.Set("adjacency", dp::EpsilonReport::kAdjacency)
       .Set("mechanism", dp::EpsilonReport::kMechanism);
   out.Set("participation", Json().Set("max_rounds", budget->participations_max));
-  out.Set("rounds_charged", budget->rounds_charged).Set("weak_privacy", budget->weak_privacy);
+  out.Set("rounds_charged", budget->rounds_charged)
+      .Set("weak_privacy", budget->weak_privacy)
+      .Set("restored_from_backup", budget->restored);
   return out;
 }
 
 }  // namespace
 
-Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const PreparedTask& task) {
+Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const PreparedTask& task,
+                                             std::uint32_t epoch) {
   if (!ledger.policy().noise) return std::optional<BudgetView>();
   DEMUR_TRY(const std::uint64_t units, ledger.EpsilonUnits());
   const model::PrivacyPlan& plan = task.plan_template().privacy;
@@ -144,11 +147,13 @@ Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const Pre
   out.participations_max = plan.participations_max;
   out.rounds_charged = static_cast<std::uint32_t>(ledger.rounds_charged());
   out.weak_privacy = plan.weak_privacy;
+  out.restored = epoch > kFirstEpoch;
   return std::optional<BudgetView>(out);
 }
 
 Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task) {
   DEMUR_TRY(const Snapshot snapshot, store.Load());
+  DEMUR_RETURN_IF_ERROR(CheckTask(snapshot.task, task));
   DEMUR_TRY(const dp::Ledger ledger, ReplayLedger(snapshot, task));
   StatusView out;
   out.task_name = task.config().name;
@@ -157,25 +162,28 @@ Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task) {
   out.secagg_profile = task.config().secagg.profile;
   out.phase = snapshot.open_round ? ToString(snapshot.open_round->state) : "between rounds";
   out.epoch = snapshot.epoch;
+  out.revocations = snapshot.revocations;
   out.round = snapshot.last_counter + (snapshot.open_round ? 0 : 1);
   out.rounds_max = task.config().rounds;
   out.rounds_committed = snapshot.committed;
   out.rounds_abandoned = snapshot.abandoned;
   out.model_version = snapshot.model.version;
   out.model_sha256 = ToHex(snapshot.model.hash);
-  DEMUR_TRY(out.budget, ViewBudget(ledger, task));
+  DEMUR_TRY(out.budget, ViewBudget(ledger, task, snapshot.epoch));
   return out;
 }
 
 std::string DescribePrivacy(const std::optional<BudgetView>& budget) {
   if (!budget) return "secure aggregation only, no DP";
+  const std::string restored =
+      budget->restored ? "; restored from a backup: rounds after the copy are not counted" : "";
   return "epsilon <= " + UpperText(budget->epsilon_spent) + " of " +
          Number(budget->epsilon_budget) + " spent, delta " + Number(budget->delta) + ", per " +
          std::string(dp::EpsilonReport::kUnit) + " over the life of the task (" +
          std::string(dp::EpsilonReport::kAdjacency) + " adjacency), " +
          std::string(dp::EpsilonReport::kMechanism) + ", at most " +
          std::to_string(budget->participations_max) + " participations, no amplification" +
-         (budget->weak_privacy ? ", WEAK PRIVACY asked for" : "");
+         (budget->weak_privacy ? ", WEAK PRIVACY asked for" : "") + restored;
 }
 
 Json ToJson(const RoundRow& round) {
@@ -201,6 +209,10 @@ Json ToJson(const StatusView& status) {
   out.Set("devices_connected", status.devices_connected);
   out.Set("devices_eligible", status.devices_eligible);
   out.Set("cohort", status.cohort).Set("answered", status.answered);
+  out.Set("declined", status.declined_total).Set("faults", status.faults_total);
+  out.Set("revocation_list", status.revocations);
+  out.Set("revocation_lists_refused", status.revocations_refused);
+  out.Set("certificate_not_after_unix_s", status.certificate_not_after);
   out.Set("bytes_received", status.bytes_received).Set("bytes_sent", status.bytes_sent);
   out.Set("privacy", DescribePrivacy(status.budget)).Set("epsilon", BudgetJson(status.budget));
   Json rounds{Json::Array{}};
@@ -240,6 +252,19 @@ std::string RenderMetrics(const StatusView& status) {
           static_cast<double>(status.connections_refused));
   out.Add("device_faults_total", "counter", "Messages that were refused.",
           static_cast<double>(status.faults_total));
+  out.Add("invitations_declined_total", "counter",
+          "Invitations that devices turned down before they advertised.",
+          static_cast<double>(status.declined_total));
+  out.Add("revocation_list", "gauge", "Sequence of the revocation list in force.",
+          static_cast<double>(status.revocations));
+  out.Add("revocation_lists_refused_total", "counter",
+          "Times that revoked.json was missing, older or not the authority's.",
+          static_cast<double>(status.revocations_refused));
+  if (status.certificate_not_after > 0) {
+    out.Add("certificate_not_after_seconds", "gauge",
+            "When the coordinator's certificate expires, Unix time.",
+            static_cast<double>(status.certificate_not_after));
+  }
   out.Add("uptime_seconds", "gauge", "Since this process started serving.", status.uptime_seconds);
   if (status.budget) {
     const std::string labels = "{unit=\"" + std::string(dp::EpsilonReport::kUnit) +

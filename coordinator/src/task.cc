@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "demur/crypto/hash.h"
 #include "demur/learning_server/registry.h"
 
 namespace demur::coordinator {
@@ -105,6 +106,8 @@ dp::CalibrationRequest MakeRequest(const TaskConfig& config, const model::Plan& 
 }
 
 }  // namespace
+
+Hash256 HashTask(const TaskConfig& task) { return crypto::Sha256(AsBytes(FormatTask(task))); }
 
 Result<PreparedTask> PreparedTask::Create(TaskConfig config) {
   DEMUR_RETURN_IF_ERROR(config.Validate());

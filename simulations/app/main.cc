@@ -106,7 +106,7 @@ int Main(int argc, char** argv) {
   CLI::App app{"demur-sim: federations in one process, from a scenario file to a report"};
   app.require_subcommand(1);
   std::string level = "warning";
-  app.add_option("--log", level, "debug, info, warning, error or off")->capture_default_str();
+  app.add_option("--log-level", level, "debug, info, warning, error or off")->capture_default_str();
 
   RunArguments run;
   CLI::App* run_command = app.add_subcommand("run", "Runs a scenario and writes its report");

@@ -90,7 +90,7 @@ Result<Report> ScenarioRun::Run() {
   report_.noise = noise ? std::string(ToString(scenario_.noise)) : "none";
   report_.secagg_profile = scenario_.task.secagg.profile;
   report_.identity_authority =
-      scenario_.mode == Mode::kWire ? "separate program, in process" : "simulated";
+      scenario_.mode == Mode::kWire ? "own key and store, in the simulator's process" : "simulated";
   for (const std::uint64_t seed : scenario_.seeds) DEMUR_RETURN_IF_ERROR(RunSeed(seed));
   Summarise();
   AddNotes();

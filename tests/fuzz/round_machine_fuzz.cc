@@ -173,7 +173,9 @@ void GiveOne(Fuzzed& machine, Input& in) {
     case 3: {
       const DeviceNumber device = DeviceOf(in);
       const RoundId round = RoundOf(in);
-      return machine.Give(event::Left{device, round, in.Next() % 2U});
+      return machine.Give(
+          event::Left{device, round, in.Next() % 2U,
+                      in.Next() % 2U == 0 ? wire::LeaveScope::kRound : wire::LeaveScope::kTask});
     }
     case 4: {
       const RoundId round = RoundOf(in);
@@ -181,7 +183,7 @@ void GiveOne(Fuzzed& machine, Input& in) {
     }
     case 5: {
       const RoundId round = RoundOf(in);
-      return machine.Give(event::GraceOver{round, DeviceOf(in)});
+      return machine.Give(event::GraceOver{round, DeviceOf(in), in.Next() % 3U});
     }
     case 6:
       return machine.Give(event::PauseOver{});

@@ -127,20 +127,23 @@ asio::awaitable<Status> LosesConnectionAt(ScriptedCoordinator& self, net::FrameS
   co_return co_await ScriptedCoordinator::Complete(stream);
 }
 
-// Announces; then the device is expected to send one frame and no more.
-asio::awaitable<Status> AnnounceAndRead(ScriptedCoordinator& self, net::FrameStream& stream,
-                                        std::uint32_t) {
+// Announces; then the device is expected to leave with that scope, and to send no more.
+asio::awaitable<Status> AnnounceAndReadLeave(ScriptedCoordinator& self, net::FrameStream& stream,
+                                             wire::LeaveScope scope) {
   self.Announce();
   DEMUR_CO_RETURN_IF_ERROR(co_await self.Flush(stream));
   DEMUR_CO_TRY(const net::Frame frame, co_await self.Read(stream));
-  if (frame.type == FrameType::kLeave) {
-    DEMUR_CO_TRY(const wire::Leave leave, wire::DecodeLeave(frame.body));
-    const model::Plan& plan = self.session.plan();
-    if (leave != wire::Leave{plan.task, plan.round, plan.attempt}) {
-      co_return Error(ErrorCode::kInvalidArgument, "left another round");
-    }
-  }
+  DEMUR_CO_TRY(const wire::Leave leave, wire::DecodeLeave(frame.body));
+  const model::Plan& plan = self.session.plan();
+  const wire::Leave expected{plan.task, plan.round, plan.attempt, scope};
+  if (leave != expected) co_return Error(ErrorCode::kInvalidArgument, "left something else");
   co_return co_await ScriptedCoordinator::Complete(stream);
+}
+
+ScriptedCoordinator::Script LeavesOnly(wire::LeaveScope scope) {
+  return [scope](ScriptedCoordinator& self, net::FrameStream& stream, std::uint32_t) {
+    return AnnounceAndReadLeave(self, stream, scope);
+  };
 }
 
 // After M1 (where `after_m1`), or at once, sends `type` with a body of `len` bytes of nonsense, and
@@ -335,7 +338,7 @@ TEST_F(DeviceRoundTest, MeasuresOnHeldOutEventsOnly) {
 TEST_F(DeviceRoundTest, WeakerPlanIsRefusedWithALeave) {
   model::Plan plan = testing::ScriptedPlan();
   plan.secagg.corrupt_permille = 49;
-  ASSERT_OK(RunWith(Options(), AnnounceAndRead, plan));
+  ASSERT_OK(RunWith(Options(), LeavesOnly(wire::LeaveScope::kTask), plan));
   ASSERT_OK(coordinator_->script_status());
   EXPECT_EQ(coordinator_->received(), Types{FrameType::kLeave});
   EXPECT_EQ(device_->counts().plans_refused, 1U);
@@ -347,7 +350,8 @@ TEST_F(DeviceRoundTest, WeakerPlanIsRefusedWithALeave) {
 TEST_F(DeviceRoundTest, PlanWithoutNoiseNeedsTheOwnersWord) {
   DeviceOptions options = Options();
   options.floor.privacy.allow_no_noise = false;
-  ASSERT_OK(RunWith(options, AnnounceAndRead));
+  ASSERT_OK(RunWith(options, LeavesOnly(wire::LeaveScope::kTask)));
+  ASSERT_OK(coordinator_->script_status());
   EXPECT_EQ(coordinator_->received(), Types{FrameType::kLeave});
 }
 
@@ -356,7 +360,8 @@ TEST_F(DeviceRoundTest, UnknownHyperParameterIsRefusedBeforeM1) {
   plan.training.hyper = {{"no_such_parameter", 1}};
   ASSERT_EQ(shelf_.size(), 0U);
   ASSERT_OK_AND_ASSIGN(const ModelPtr held, shelf_.Put(plan, testing::ScriptedModel().Canonical()));
-  ASSERT_OK(RunWith(Options(), AnnounceAndRead, plan));
+  ASSERT_OK(RunWith(Options(), LeavesOnly(wire::LeaveScope::kRound), plan));
+  ASSERT_OK(coordinator_->script_status());
   EXPECT_EQ(coordinator_->received(), Types{FrameType::kLeave});
   EXPECT_EQ(Record(), nullptr);
 }

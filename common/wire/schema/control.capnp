@@ -39,6 +39,7 @@ struct Leave {
   task    @0 :Data;            # 16 bytes
   round   @1 :UInt64;          # epoch << 32 | counter
   attempt @2 :UInt32;
+  scope   @3 :UInt8;           # 0: this round; 1: the task, as long as the connection lasts
 }
 
 struct Enrol {

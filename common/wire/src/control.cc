@@ -149,6 +149,7 @@ Bytes Encode(const Leave& message) {
   root.setTask(AsData(message.task.bytes));
   root.setRound(message.round.Packed());
   root.setAttempt(message.attempt);
+  root.setScope(static_cast<std::uint8_t>(message.scope));
   return Flatten(builder);
 }
 
@@ -158,6 +159,10 @@ Result<Leave> DecodeLeave(ByteView body) {
     if (!CopyExactly(reader.getTask(), &out.task.bytes)) return FieldOutOfRange("task");
     out.round = RoundId::FromPacked(reader.getRound());
     out.attempt = reader.getAttempt();
+    if (reader.getScope() > static_cast<std::uint8_t>(LeaveScope::kTask)) {
+      return FieldOutOfRange("scope");
+    }
+    out.scope = static_cast<LeaveScope>(reader.getScope());
     return out;
   });
 }

@@ -85,8 +85,10 @@ Status RunToken(const Arguments& arguments, Tools& tools) {
 Status RunRevoke(const Arguments& arguments, Tools& tools) {
   DEMUR_TRY(const auto authority, Authority::Open(arguments.folder, tools.clock, tools.random));
   DEMUR_RETURN_IF_ERROR(authority->Revoke(DeviceNumber(arguments.device)));
-  std::printf("device %llu revoked: %s/revoked.json\n",
-              static_cast<unsigned long long>(arguments.device), arguments.folder.c_str());
+  std::printf(
+      "device %llu revoked; copy %s/revoked.json into the coordinator's folder: it is shut "
+      "out from the next round on\n",
+      static_cast<unsigned long long>(arguments.device), arguments.folder.c_str());
   return {};
 }
 

@@ -41,7 +41,7 @@ TEST(RoundMachineConnectionTest, ALostDeviceHasTimeToComeBack) {
   EXPECT_EQ(grace.duration_ms, 3'000U);
   EXPECT_EQ(PendingMembers(machine.state()), kDevices) << "it is still waited for";
   EXPECT_EQ(machine.Give(World().Connected(0)), "-> announced");
-  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, device}), "refused");
+  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, device, grace.loss}), "refused");
   EXPECT_EQ(machine.Give(World().Message(1, 0, FrameType::kAdvertise)), "-> announced");
   EXPECT_EQ(PendingMembers(machine.state()), kDevices - 1);
 }
@@ -50,11 +50,48 @@ TEST(RoundMachineConnectionTest, ADeviceThatDoesNotComeBackHasLeft) {
   Machine machine = Announced(Patient());
   const DeviceNumber device = RoundMachineWorld::Number(0);
   machine.Give(event::Disconnected{device});
-  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, device}), "-> announced");
+  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, device, 1}), "-> announced");
   EXPECT_EQ(PendingMembers(machine.state()), kDevices - 1);
   // It comes too late: it is heard no more in this round.
   machine.Give(World().Connected(0));
   EXPECT_EQ(machine.Give(World().Message(1, 0, FrameType::kAdvertise)), "refused");
+}
+
+// The first loss's timer still runs when the second begins; it is not the second's.
+TEST(RoundMachineConnectionTest, EveryLossHasAGraceOfItsOwn) {
+  Machine machine = Announced(Patient());
+  const DeviceNumber device = RoundMachineWorld::Number(0);
+  machine.Give(event::Disconnected{device});
+  machine.Give(World().Connected(0));
+  machine.Give(event::Disconnected{device});
+  const auto graces = machine.AllOf<effect::StartGrace>();
+  ASSERT_EQ(graces.size(), 2U);
+  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, device, graces[0].loss}), "refused");
+  EXPECT_EQ(PendingMembers(machine.state()), kDevices);
+  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, device, graces[1].loss}), "-> announced");
+  EXPECT_EQ(PendingMembers(machine.state()), kDevices - 1);
+}
+
+// A device whose own limits are spent would turn down every round: with too few others, no round
+// would ever come to anything.
+TEST(RoundMachineConnectionTest, WhoLeavesTheTaskIsNotInvitedAgainUntilItConnectsAnew) {
+  Machine machine = Announced(World().config);
+  const DeviceNumber device = RoundMachineWorld::Number(0);
+  EXPECT_EQ(machine.Give(event::Left{device, {1, 1}, 0, wire::LeaveScope::kTask}), "-> announced");
+  for (std::uint32_t i = 1; i < kDevices; ++i) {
+    machine.Give(World().Message(1, i, FrameType::kAdvertise));
+  }
+  ASSERT_EQ(machine.name(), "paused");
+  EXPECT_EQ(machine.AllOf<effect::RoundEnded>().at(0).report.declined, 1U);
+  EXPECT_EQ(Eligible(machine.core()).size(), kDevices - 1);
+  EXPECT_EQ(machine.Give(event::PauseOver{}), "-> gathering") << "19 are fewer than a roster";
+  EXPECT_EQ(machine.Give(World().Connected(0)), "draw -> drawing");
+  EXPECT_EQ(Eligible(machine.core()).size(), kDevices);
+}
+TEST(RoundMachineConnectionTest, WhoLeavesARoundIsInvitedToTheNext) {
+  Machine machine = Announced(World().config);
+  machine.Give(event::Left{RoundMachineWorld::Number(0), {1, 1}, 0});
+  EXPECT_EQ(Eligible(machine.core()).size(), kDevices);
 }
 
 TEST(RoundMachineConnectionTest, WithoutGraceALostDeviceHasLeftAtOnce) {
@@ -74,7 +111,7 @@ TEST(RoundMachineConnectionTest, APhaseEndsWhenTheLastOneAwaitedIsGone) {
   EXPECT_EQ(PendingMembers(machine.state()), 1U);
   machine.Give(event::Disconnected{device});
   // 19 are fewer than a roster.
-  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, device}),
+  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, device, 1}),
             "abandon: roster too small, abandoned, M10 x19, pause 1000 -> paused");
 }
 
@@ -84,7 +121,7 @@ TEST(RoundMachineConnectionTest, WhoIsNotInTheRoundMayComeAndGo) {
   EXPECT_EQ(machine.Give(event::Connected{other, {std::byte{1}}}), "-> announced");
   EXPECT_EQ(machine.Give(event::Left{other, {1, 1}, 0}), "refused");
   EXPECT_EQ(machine.Give(event::Disconnected{other}), "-> announced");
-  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, other}), "refused");
+  EXPECT_EQ(machine.Give(event::GraceOver{{1, 1}, other, 1}), "refused");
   EXPECT_EQ(PendingMembers(machine.state()), kDevices);
 }
 

@@ -180,10 +180,10 @@ std::optional<Event> MakeConnectionEvent(std::string_view name, State* state) {
   if (name == "left another round") return event::Left{device, {1, 2}, 0};
   if (name == "left another attempt") return event::Left{device, {1, 1}, 1};
   if (name == "stranger left") return event::Left{stranger, {1, 1}, 0};
-  if (name == "grace over and back") return event::GraceOver{{1, 1}, device};
+  if (name == "grace over and back") return event::GraceOver{{1, 1}, device, 0};
   state->core.devices.at(device).connected = false;
-  if (name == "grace over") return event::GraceOver{{1, 1}, device};
-  if (name == "grace of another round over") return event::GraceOver{{1, 2}, device};
+  if (name == "grace over") return event::GraceOver{{1, 1}, device, 0};
+  if (name == "grace of another round over") return event::GraceOver{{1, 2}, device, 0};
   state->core.devices.at(device).connected = true;
   return std::nullopt;
 }

@@ -66,6 +66,12 @@ TEST_F(RoundStoreTest, MissingPartsAreDamage) {
         std::pair{"UPDATE meta SET value = x'0102' WHERE key = 'task'", "task id"},
         std::pair{"UPDATE meta SET value = x'01' WHERE key = 'epoch'", "epoch"},
         std::pair{"UPDATE meta SET value = x'0000000001' WHERE key = 'epoch'", "epoch"},
+        std::pair{"DELETE FROM meta WHERE key = 'task_config_sha256'", "no 'task_config_sha256'"},
+        std::pair{"UPDATE meta SET value = x'00' WHERE key = 'task_config_sha256'",
+                  "task configuration"},
+        std::pair{"DELETE FROM meta WHERE key = 'revocations'", "no 'revocations'"},
+        std::pair{"UPDATE meta SET value = x'00' WHERE key = 'revocations'", "revocations"},
+        std::pair{"INSERT INTO devices VALUES (3, 1, 0)", "1 participations, but 0 places"},
         std::pair{"DELETE FROM models", "no model"},
         std::pair{"DELETE FROM server_state", "no server state"},
         std::pair{"UPDATE models SET blob = NULL", "does not match its hash"},
@@ -76,6 +82,19 @@ TEST_F(RoundStoreTest, MissingPartsAreDamage) {
     ASSERT_OK(Create());
     ExpectDamaged(sql, named);
   }
+}
+TEST_F(RoundStoreTest, DamageNamesTheFileAndTheCure) {
+  ASSERT_OK(Create());
+  ExpectDamaged("DELETE FROM models", dir_ + "/coordinator.db: ");
+  ExpectDamaged("DELETE FROM server_state", "restore the folder from a backup");
+}
+TEST_F(RoundStoreTest, ParticipationsThatWereLostAreDamage) {
+  ASSERT_OK(Create());
+  {
+    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+    ASSERT_OK(CommitOne(store, 1, 0));
+  }
+  ExpectDamaged("DELETE FROM devices WHERE number = 8", "2 participations, but 3 places");
 }
 // Bytes changed behind SQLite's back, in every part of the file: an error, never a wrong answer.
 TEST_F(RoundStoreTest, FlippedBytesAreFoundOrHarmless) {

@@ -10,6 +10,8 @@
 namespace demur::coordinator {
 namespace {
 
+constexpr std::int64_t kMinute = 60'000;  // ms
+
 TEST_F(RoundStoreTest, OpenWithoutInitSaysWhatToDo) {
   const auto store = RoundStore::Open(dir_, Access::kRead);
   ASSERT_FALSE(store.has_value());
@@ -20,7 +22,7 @@ TEST_F(RoundStoreTest, StartsWithTheFirstModel) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
   ASSERT_OK_AND_ASSIGN(const Snapshot start, store.Load());
-  EXPECT_EQ(start.task, task_);
+  EXPECT_EQ(start.task, (TaskKey{task_, Hash256{}}));
   EXPECT_EQ(start.epoch, 1U);
   EXPECT_EQ(start.model.version, 0U);
   EXPECT_EQ(start.model.hash, MakeModel(0).hash);
@@ -73,7 +75,7 @@ TEST_F(RoundStoreTest, OneRoundIsOpenAtATime) {
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
   ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(1)}));
   EXPECT_ERROR(store.Reserve(MakeRound(2, 0), {Entry(2)}), ErrorCode::kFailedPrecondition);
-  EXPECT_ERROR(store.BumpEpoch(), ErrorCode::kFailedPrecondition);
+  EXPECT_ERROR(store.BumpEpoch(kMinute), ErrorCode::kFailedPrecondition);
 }
 TEST_F(RoundStoreTest, ASurvivorSetIsFixedOnce) {
   ASSERT_OK(Create());
@@ -148,12 +150,34 @@ TEST_F(RoundStoreTest, ARestoredBackupGetsIdsThatWereNeverUsed) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
   ASSERT_OK(CommitOne(store, 1, 0));
-  ASSERT_OK_AND_ASSIGN(const std::uint32_t epoch, store.BumpEpoch());
-  EXPECT_EQ(epoch, 2U);
+  ASSERT_OK_AND_ASSIGN(const std::uint32_t epoch, store.BumpEpoch(0));
+  EXPECT_EQ(epoch, 2U) << "above the last one whatever the clock says";
   EXPECT_ERROR(store.Reserve(MakeRound(2, 1), {Entry(4)}), ErrorCode::kFailedPrecondition);
   RoundRow round = MakeRound(2, 1);
   round.id.epoch = 2;
   EXPECT_OK(store.Reserve(round, {Entry(4)}));
+}
+// Each copy says epoch 1, and devices have seen what the first restore made of it.
+TEST_F(RoundStoreTest, ABackupThatIsRestoredTwiceGetsTwoEpochs) {
+  const auto restore = [this](std::int64_t now) -> Result<std::uint32_t> {
+    SetUp();
+    DEMUR_RETURN_IF_ERROR(Create());
+    DEMUR_TRY(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+    return store.BumpEpoch(now);
+  };
+  ASSERT_OK_AND_ASSIGN(const std::uint32_t first, restore(30'000'000 * kMinute));
+  ASSERT_OK_AND_ASSIGN(const std::uint32_t second, restore(30'000'001 * kMinute));
+  EXPECT_EQ(first, 30'000'000U);
+  EXPECT_GT(second, first);
+}
+TEST_F(RoundStoreTest, TheSequenceOfRevocationListsOnlyGrows) {
+  ASSERT_OK(Create());
+  ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+  EXPECT_EQ(store.Load()->revocations, 0U);
+  ASSERT_OK(store.KeepRevocations(7));
+  ASSERT_OK(store.KeepRevocations(7));
+  EXPECT_ERROR(store.KeepRevocations(6), ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(store.Load()->revocations, 7U);
 }
 TEST_F(RoundStoreTest, OldBlobsAreThinnedOutAndTheirHashesStay) {
   ASSERT_OK(Create());
@@ -238,9 +262,9 @@ TEST_F(RoundStoreTest, EpochsAreUsedUpBeforeTheyWrap) {
   ASSERT_OK(Create());
   ASSERT_OK(Tamper("UPDATE meta SET value = x'7FFFFFFE' WHERE key = 'epoch'"));
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-  ASSERT_OK_AND_ASSIGN(const std::uint32_t last, store.BumpEpoch());
+  ASSERT_OK_AND_ASSIGN(const std::uint32_t last, store.BumpEpoch(0));
   EXPECT_EQ(last, 0x7FFFFFFFU);
-  EXPECT_ERROR(store.BumpEpoch(), ErrorCode::kFailedPrecondition);
+  EXPECT_ERROR(store.BumpEpoch(0), ErrorCode::kFailedPrecondition);
   RoundRow round = MakeRound(1, 0);
   round.id.epoch = last;
   EXPECT_OK(store.Reserve(round, {Entry(1)}));

@@ -60,7 +60,8 @@ class RoundStoreTest : public ::testing::Test {
   }
 
   Status Create() {
-    DEMUR_TRY(RoundStore store, RoundStore::Create(dir_, task_, MakeModel(0), State(0)));
+    DEMUR_TRY(RoundStore store,
+              RoundStore::Create(dir_, {task_, Hash256{}}, MakeModel(0), State(0)));
     (void)store;
     return {};
   }

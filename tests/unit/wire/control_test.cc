@@ -75,10 +75,14 @@ TEST(ControlTest, BlobOverTheLimitIsRefused) {
   EXPECT_ERROR(DecodeModelBlob(Encode(blob), 999), ErrorCode::kInvalidArgument);
 }
 TEST(ControlTest, LeaveRoundTrips) {
-  const Leave leave{SampleTask(), {3, 0xFFFFFFFF}, 2};
-  ASSERT_OK_AND_ASSIGN(const Leave back, DecodeLeave(Encode(leave)));
-  EXPECT_EQ(back, leave);
-  ExpectHardened(Encode(leave), DecodeLeave);
+  for (const LeaveScope scope : {LeaveScope::kRound, LeaveScope::kTask}) {
+    const Leave leave{SampleTask(), {3, 0xFFFFFFFF}, 2, scope};
+    ASSERT_OK_AND_ASSIGN(const Leave back, DecodeLeave(Encode(leave)));
+    EXPECT_EQ(back, leave);
+    ExpectHardened(Encode(leave), DecodeLeave);
+  }
+  const Leave unknown{SampleTask(), {3, 1}, 2, static_cast<LeaveScope>(2)};
+  EXPECT_ERROR(DecodeLeave(Encode(unknown)), ErrorCode::kInvalidArgument);
 }
 TEST(ControlTest, EnrolRoundTrips) {
   const Enrol enrol = SampleEnrol();

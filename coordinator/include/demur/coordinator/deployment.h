@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,7 +19,7 @@
 //   server.request  for `demur-ca certify`
 //   server.pem      the certificate that comes back
 //   ca.pem          the authority's certificate
-//   revoked.json    the authority's list of devices shut out; may be absent
+//   revoked.json    the authority's list of devices shut out; may be absent until the first one
 //   coordinator.db  rounds, models, ledger (round_store.h)
 //   lock            held by the one process that serves
 namespace demur::coordinator {
@@ -53,8 +54,15 @@ struct Deployment {
 // or the certificate is for another key.
 Result<Deployment> LoadDeployment(const std::string& dir);
 
-// The authority's list, or an empty one where there is no file.
-// kPermissionDenied: the authority did not sign it. kInvalidArgument: malformed.
-Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView authority);
+// That devices will accept the certificate at `now_s` (Unix seconds).
+// kFailedPrecondition: expired, or the authority of ca.pem did not sign it; names file and cure.
+Status CheckCertificate(const Deployment& deployment, std::int64_t now_s);
+
+// The authority's list, or an empty one where there is no file and never was. `in_force`: sequence
+// of the newest list that was ever in force. Nobody who was shut out comes back because a file was
+// lost: kFailedPrecondition where it is missing or older, kPermissionDenied where the authority did
+// not sign it, kInvalidArgument where it is malformed. All name file and cure.
+Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView authority,
+                                               std::uint64_t in_force);
 
 }  // namespace demur::coordinator

@@ -19,14 +19,26 @@ struct Recovered {
   model::SharedModel model;
   learning::ServerState server_state;
   std::shared_ptr<const Bytes> model_blob;  // canonical bytes of `model`
+  std::uint64_t revocations = 0;            // Snapshot::revocations
 };
 
 // An open round is abandoned: its charge is released while no unmask request can have left, and
 // burnt from then on. Session secrets died with the process, so it cannot go on.
 // kDataLoss: SQLite, a hash, the ledger's chain, or rounds and ledger that disagree.
-// kFailedPrecondition: the store is of another task.
+// kFailedPrecondition: the store is of another task, or task.toml was changed since.
 Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const MachineConfig& config,
                           std::int64_t now_unix_ms);
+
+// Before the first start from a restored backup: an open round of the copy is abandoned and stays
+// charged (what became of it after the copy was made is not known), and the epoch moves on
+// (RoundStore::BumpEpoch). Returns the new epoch. Rounds that were committed after the copy are
+// lost, and so are their charges; what devices have spent of their own limits is kept by them.
+// Errors as of Recover.
+Result<std::uint32_t> AdoptBackup(RoundStore& store, const PreparedTask& task,
+                                  std::int64_t now_unix_ms);
+
+// kFailedPrecondition: the store is of another task, or task.toml was changed since `init`.
+Status CheckTask(const TaskKey& stored, const PreparedTask& task);
 
 // The ledger that a snapshot's entries give. kDataLoss: they do not hold together.
 Result<dp::Ledger> ReplayLedger(const Snapshot& snapshot, const PreparedTask& task);

@@ -16,6 +16,7 @@
 #include "demur/coordinator/task.h"
 #include "demur/dp/ledger.h"
 #include "demur/secagg/server.h"
+#include "demur/wire/control.h"
 #include "demur/wire/frame.h"
 
 // The life of a task as a pure step (docs/protocol.md, "Rounds"): who may take part, when a round
@@ -46,6 +47,8 @@ struct MachineConfig {
 struct DeviceEntry {
   secagg::MemberId identity{};
   bool connected = false;
+  bool declined = false;     // it left the task (LeaveScope::kTask); until it connects anew
+  std::uint32_t losses = 0;  // connections it has lost
   std::uint32_t participations = 0;
 };
 
@@ -57,6 +60,7 @@ struct RoundReport {
   std::uint32_t cohort = 0;
   std::uint32_t roster = 0;     // members when the survivor set was fixed; 0: it never was
   std::uint32_t survivors = 0;  // devices in the sum
+  std::uint32_t declined = 0;   // of the cohort: left the task
   std::uint64_t model_version = 0;
   Hash256 model_hash{};
 };
@@ -82,6 +86,7 @@ struct Round {
   std::vector<DeviceNumber> cohort;  // ascending
   std::map<secagg::MemberId, DeviceNumber> members;
   std::uint32_t roster = 0;
+  std::uint32_t declined = 0;
   std::vector<DeviceNumber> survivors;  // ascending; empty until fixed
 };
 
@@ -135,16 +140,18 @@ struct Left {
   DeviceNumber device;
   RoundId round;
   std::uint32_t attempt = 0;
+  wire::LeaveScope scope = wire::LeaveScope::kRound;
 };
 // A timer of effect::StartTimer.
 struct Deadline {
   RoundId round;
   secagg::Phase phase = secagg::Phase::kTraining;
 };
-// A timer of effect::StartGrace.
+// A timer of effect::StartGrace. A device that came back and was lost again has a grace of its own.
 struct GraceOver {
   RoundId round;
   DeviceNumber device;
+  std::uint32_t loss = 0;  // DeviceEntry::losses when it began
 };
 struct PauseOver {};
 // The answer to effect::Draw. One that does not fit the devices as they are by now (one of them
@@ -216,6 +223,7 @@ struct StartTimer {
 struct StartGrace {
   RoundId round;
   DeviceNumber device;
+  std::uint32_t loss = 0;
   std::uint32_t duration_ms = 0;
 };
 struct StartPause {
@@ -281,7 +289,7 @@ Transition Step(State state, Event event, std::int64_t now_unix_ms);
 std::string_view NameOf(const State& state) noexcept;
 // Members of the open round that the current phase still waits for.
 std::uint32_t PendingMembers(const State& state) noexcept;
-// Devices that could be invited now, ascending.
+// Devices that could be invited now, ascending: connected, not declined, with participations left.
 std::vector<DeviceNumber> Eligible(const Core& core);
 
 }  // namespace machine

@@ -21,6 +21,7 @@ namespace demur::coordinator {
 
 // RoundId::epoch of a store that was never restored from a backup (RoundStore::BumpEpoch).
 inline constexpr std::uint32_t kFirstEpoch = 1;
+inline constexpr std::uint32_t kLastEpoch = 0x7FFFFFFF;
 
 enum class RoundState : std::uint8_t {  // never renumber
   kReserved = 1,                        // charged, nobody asked to unmask
@@ -64,12 +65,20 @@ struct DeviceRow {
   RoundId last_round;
 };
 
+// What the store is of: the task, and the configuration that it was made with.
+struct TaskKey {
+  TaskId id;
+  Hash256 config_sha256{};  // of FormatTask
+  friend bool operator==(const TaskKey&, const TaskKey&) = default;
+};
+
 // Everything a coordinator starts from.
 struct Snapshot {
-  TaskId task;
+  TaskKey task;
   std::uint32_t epoch = 0;
-  ModelRow model;      // the newest, checked against its hash
-  Bytes server_state;  // of that version
+  std::uint64_t revocations = 0;  // sequence of the newest revocation list that was ever in force
+  ModelRow model;                 // the newest, checked against its hash
+  Bytes server_state;             // of that version
   std::vector<LedgerRow> ledger;
   std::optional<RoundRow> open_round;
   std::uint32_t last_counter = 0;  // largest RoundId::counter ever reserved
@@ -89,7 +98,7 @@ class RoundStore {
   // file is damaged; nothing is changed then.
   static Result<RoundStore> Open(const std::string& dir, Access access);
   // Makes the file with the first model in it. kFailedPrecondition: there is one already.
-  static Result<RoundStore> Create(const std::string& dir, const TaskId& task,
+  static Result<RoundStore> Create(const std::string& dir, const TaskKey& task,
                                    const ModelRow& first_model, ByteView server_state);
 
   RoundStore(RoundStore&&) noexcept;
@@ -97,8 +106,9 @@ class RoundStore {
   ~RoundStore();
 
   // Reads and checks everything: SQLite's own integrity, the hash of the newest model, that server
-  // state and model are of one version, no gap in ledger or versions, at most one open round.
-  // kDataLoss names what does not fit; nothing is changed.
+  // state and model are of one version, no gap in ledger or versions, at most one open round, that
+  // participations and survivor sets add up. kDataLoss names the file, what does not fit and the
+  // cure; nothing is changed.
   Result<Snapshot> Load();
 
   // Before the first announcement of a round. kFailedPrecondition: the id is not above every id
@@ -119,9 +129,13 @@ class RoundStore {
   Status Abandon(RoundId round, std::string_view reason, std::int64_t ended_unix_ms,
                  const std::vector<LedgerRow>& ledger);
   // The operator's word that this directory was restored from a backup: ids of the new epoch are
-  // above every id that devices may have seen. Returns the new epoch.
-  // kFailedPrecondition: a round is open (start the coordinator once, it abandons it).
-  Result<std::uint32_t> BumpEpoch();
+  // above every id that devices may have seen, also when the same backup is restored again a
+  // minute later. Returns the new epoch. kFailedPrecondition: a round is open (AdoptBackup settles
+  // it), or epochs are used up.
+  Result<std::uint32_t> BumpEpoch(std::int64_t now_unix_ms);
+  // A list with this sequence is in force from now on; the same one again changes nothing.
+  // kFailedPrecondition: a newer one was in force.
+  Status KeepRevocations(std::uint64_t sequence);
 
   // Newest first, at most `limit`.
   Result<std::vector<RoundRow>> Rounds(std::uint32_t limit);
@@ -130,10 +144,11 @@ class RoundStore {
 
  private:
   class Lock;
-  RoundStore(std::unique_ptr<Lock> lock, storage::Database database);
+  RoundStore(std::string dir, std::unique_ptr<Lock> lock, storage::Database database);
   Status AppendLedger(const std::vector<LedgerRow>& ledger);
   Result<RoundRow> OpenRound(RoundId id);
 
+  std::string dir_;
   std::unique_ptr<Lock> lock_;
   storage::Database database_;
 };

@@ -22,6 +22,7 @@ struct BudgetView {
   std::uint32_t participations_max = 0;  // k of the bound: rounds one device may take part in
   std::uint32_t rounds_charged = 0;
   bool weak_privacy = false;
+  bool restored = false;  // RoundStore::BumpEpoch was run: charges after the copy are not in it
   // unit, adjacency and mechanism: dp::EpsilonReport
 };
 
@@ -47,7 +48,11 @@ struct StatusView {
   std::uint64_t bytes_sent = 0;
   std::uint64_t connections_total = 0;
   std::uint64_t connections_refused = 0;
-  std::uint64_t faults_total = 0;  // messages that closed a connection or made a dropout
+  std::uint64_t faults_total = 0;          // messages that closed a connection or made a dropout
+  std::uint64_t declined_total = 0;        // invitations that devices turned down before M1
+  std::uint64_t revocations = 0;           // sequence of the revocation list in force
+  std::uint64_t revocations_refused = 0;   // times that revoked.json could not be believed
+  std::int64_t certificate_not_after = 0;  // Unix seconds; 0: not known
   double uptime_seconds = 0;
   std::optional<BudgetView> budget;  // absent: secure aggregation only, no DP
   std::vector<RoundRow> rounds;      // newest first
@@ -55,9 +60,10 @@ struct StatusView {
 
 // What `ledger` says of a task with noise; nothing without. kResourceExhausted: the sum of the
 // charges overflows.
-Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const PreparedTask& task);
+Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const PreparedTask& task,
+                                             std::uint32_t epoch);
 // What is on disk, without what only a running server knows (connections, phase of an open round).
-// Errors of RoundStore::Load; kDataLoss also for a ledger that does not replay.
+// Errors of RoundStore::Load and CheckTask; kDataLoss also for a ledger that does not replay.
 Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task);
 // "secure aggregation only, no DP", or the budget in one sentence with everything it depends on.
 std::string DescribePrivacy(const std::optional<BudgetView>& budget);

@@ -27,9 +27,10 @@ struct TaskConfig {
   std::optional<TaskId> id;    // 32 hex digits; absent: drawn by `init`, or by the simulator's seed
   std::uint32_t rounds = 10;   // T: rounds over the life of the task; 1 to 1,000,000
   std::uint32_t cohort = 100;  // devices invited to a round; roster_min to 1,000,000
-  // A round starts once this many devices are connected (eligible or not) and `cohort` of them are
-  // eligible. 0: `cohort`. Runs that compare bytes set it to the number of enrolled devices, so
-  // that the cohort is drawn over all of them and never by order of arrival.
+  // A round starts once this many devices (at least `cohort`) are connected, eligible or not, and
+  // secagg.roster_min of them are eligible. 0: `cohort`. Runs that compare bytes set it to the
+  // number of enrolled devices, so that the cohort is drawn over all of them and never by order of
+  // arrival.
   std::uint32_t connected_min = 0;
 
   // [task.model]
@@ -113,6 +114,8 @@ Result<TaskConfig> LoadTask(const std::string& path);
 // The task in the same TOML, every default written out: what `init` stores, and what
 // `print-task-defaults` shows. ReadTask of it gives an equal task.
 std::string FormatTask(const TaskConfig& task);
+// SHA-256 of that text: two tasks with one hash are the same in every key.
+Hash256 HashTask(const TaskConfig& task);
 
 // Everything about a task that does not change between rounds, worked out once: schema, slice,
 // encoding integers (calibration searches for the least noise that fits the budget).

@@ -81,10 +81,15 @@ struct ModelBlob {
   friend bool operator==(const ModelBlob&, const ModelBlob&) = default;
 };
 
+// What a device leaves: only this round, or the task for as long as it stays connected, because
+// its owner's policy or a limit of its own refuses every round of it. Never renumber.
+enum class LeaveScope : std::uint8_t { kRound = 0, kTask = 1 };
+
 struct Leave {
   TaskId task;
   RoundId round;
   std::uint32_t attempt = 0;
+  LeaveScope scope = LeaveScope::kRound;
 
   friend bool operator==(const Leave&, const Leave&) = default;
 };
