@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "demur/base/html.h"
 #include "demur/coordinator/recovery.h"
 #include "demur/dp/accountant.h"
 
@@ -22,29 +23,6 @@ std::string UpperText(double value) {
   char text[64];
   std::snprintf(text, sizeof text, "%.3f", std::ceil(value * 1000) / 1000);
   return text;
-}
-
-std::string Escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
 }
 
 // A Prometheus label value.
@@ -100,7 +78,7 @@ progress { width: 100%; height: .8rem; }
 )css";
 
 void AddTile(std::string* out, std::string_view name, const std::string& value) {
-  *out += "<div><dt>" + std::string(name) + "</dt><dd>" + Escaped(value) + "</dd></div>\n";
+  *out += "<div><dt>" + std::string(name) + "</dt><dd>" + HtmlEscape(value) + "</dd></div>\n";
 }
 
 void AddRounds(std::string* out, const std::vector<RoundRow>& rounds) {
@@ -114,7 +92,7 @@ void AddRounds(std::string* out, const std::vector<RoundRow>& rounds) {
             std::to_string(round.cohort) + "</td><td class=n>" + std::to_string(round.roster) +
             "</td><td class=n>" + std::to_string(round.survivors) + "</td><td class=n>" +
             Seconds(round.started_unix_ms, round.ended_unix_ms) + "</td><td>" +
-            Escaped(round.reason) + "</td></tr>\n";
+            HtmlEscape(round.reason) + "</td></tr>\n";
   }
   *out += "</table>\n";
 }
@@ -287,9 +265,10 @@ std::string RenderPage(const StatusView& status) {
       "<meta name=viewport content=\"width=device-width\"><meta http-equiv=refresh content=5>"
       "<title>demur coordinator</title>\n<style>" +
       std::string(kStyle) + "</style>\n";
-  out += "<h1>" + Escaped(status.task_name) + "</h1>\n<p class=sub>" + Escaped(status.algorithm) +
-         " on " + Escaped(status.server_name) + ", " + Escaped(status.secagg_profile) +
-         " profile, epoch " + std::to_string(status.epoch) + "</p>\n<dl>\n";
+  out += "<h1>" + HtmlEscape(status.task_name) + "</h1>\n<p class=sub>" +
+         HtmlEscape(status.algorithm) + " on " + HtmlEscape(status.server_name) + ", " +
+         HtmlEscape(status.secagg_profile) + " profile, epoch " + std::to_string(status.epoch) +
+         "</p>\n<dl>\n";
   AddTile(&out, "phase", status.phase);
   AddTile(&out, "round", std::to_string(status.round));
   AddTile(
@@ -305,7 +284,8 @@ std::string RenderPage(const StatusView& status) {
          std::to_string(status.rounds_max) +
          " rounds</p><progress max=" + std::to_string(status.rounds_max) +
          " value=" + std::to_string(status.rounds_committed) +
-         "></progress>\n<h2>Privacy</h2>\n<p>" + Escaped(DescribePrivacy(status.budget)) + "</p>\n";
+         "></progress>\n<h2>Privacy</h2>\n<p>" + HtmlEscape(DescribePrivacy(status.budget)) +
+         "</p>\n";
   if (status.budget) {
     out += "<progress max=" + Number(status.budget->epsilon_budget) +
            " value=" + Number(status.budget->epsilon_spent) + "></progress>\n";

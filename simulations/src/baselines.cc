@@ -159,30 +159,36 @@ Result<Baseline> LocalOnly(const BaselineContext& context) {
   return best;
 }
 
-// bias_only and central: the same search over the same trainer.
+// bias_only and central: the same search over the same trainer. A trial is one thread's work from
+// its first epoch to its last.
 Result<Baseline> Central(const BaselineContext& context, const TuningGrid& grid,
                          std::uint32_t factors) {
-  std::optional<double> best_auc;
-  Baseline best;
+  std::vector<CentralOptions> trials;
   for (const double rate : grid.learning_rate) {
     for (const double l2 : grid.l2) {
-      const CentralOptions options{.factors = factors,
-                                   .rate = rate,
-                                   .l2 = l2,
-                                   .epochs = grid.epochs,
-                                   .patience = grid.patience,
-                                   .seed = context.seed};
-      DEMUR_TRY(CentralModel model,
-                TrainCentral(context.people, options, context.random, context.workers));
-      const double auc = model.validation_auc;
-      const std::uint32_t epochs = model.epochs;
-      if (best_auc && !(auc > *best_auc)) continue;
-      best_auc = auc;
-      best = {MakeCentralScorer(std::move(model)),
-              Describe(grid.Trials(), rate, l2) + ", " + std::to_string(epochs) + " epochs"};
+      trials.push_back({.factors = factors,
+                        .rate = rate,
+                        .l2 = l2,
+                        .epochs = grid.epochs,
+                        .patience = grid.patience,
+                        .seed = context.seed});
     }
   }
-  return best;
+  std::vector<Result<CentralModel>> models(trials.size(),
+                                           Error(ErrorCode::kInternal, "not trained"));
+  context.workers.ForEach(
+      static_cast<std::uint32_t>(trials.size()), 1, [&](std::uint32_t trial, unsigned) {
+        Workers alone(1);
+        models[trial] = TrainCentral(context.people, trials[trial], context.random, alone);
+      });
+  std::size_t best = 0;
+  for (std::size_t trial = 0; trial < models.size(); ++trial) {
+    if (!models[trial]) return std::move(models[trial]).error();
+    if (models[trial]->validation_auc > models[best]->validation_auc) best = trial;
+  }
+  const std::string about = Describe(trials.size(), trials[best].rate, trials[best].l2) + ", " +
+                            std::to_string(models[best]->epochs) + " epochs";
+  return Baseline{MakeCentralScorer(std::move(*models[best])), about};
 }
 
 }  // namespace

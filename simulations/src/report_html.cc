@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "demur/base/html.h"
 #include "demur/simulations/report.h"
 #include "report_style.h"
 #include "svg.h"

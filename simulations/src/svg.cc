@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <limits>
 
+#include "demur/base/html.h"
+
 namespace demur::sim {
 namespace {
 
@@ -68,33 +70,6 @@ void SpreadLabels(std::vector<Label>* labels, double gap, double top, double bot
 }
 
 }  // namespace
-
-std::string HtmlEscape(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::string CurvePlot(const std::vector<PlotLine>& lines, const std::vector<PlotLevel>& levels,
                       std::string_view x_title, std::string_view y_title) {

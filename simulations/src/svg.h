@@ -8,9 +8,6 @@
 // its light and dark theme. Stateless.
 namespace demur::sim {
 
-// Text made safe for HTML and attributes.
-std::string HtmlEscape(std::string_view text);
-
 struct PlotLine {
   std::string label;
   std::string css;  // class of the stroke, for instance "c-federated"

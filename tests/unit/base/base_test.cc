@@ -4,6 +4,7 @@
 
 #include "demur/base/bytes.h"
 #include "demur/base/file.h"
+#include "demur/base/html.h"
 #include "demur/base/json.h"
 #include "demur/base/log.h"
 #include "demur/base/secret.h"
@@ -79,6 +80,10 @@ TEST(LogTest, ALineCannotBeForgedByAValue) {
   const log::Field field("name", std::string_view("a\nb \"c\""));
   EXPECT_EQ(field.value(), "\"a?b \\\"c\\\"\"");
   EXPECT_ERROR(log::ParseLevel("loud"), ErrorCode::kInvalidArgument);
+}
+TEST(HtmlTest, NothingInATextIsMarkup) {
+  EXPECT_EQ(HtmlEscape("<a href=\"x\" b='y'> & ;"),
+            "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt; &amp; ;");
 }
 
 }  // namespace
