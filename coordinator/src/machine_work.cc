@@ -21,6 +21,7 @@ std::uint32_t NumConnected(const Core& core) {
 std::vector<DeviceNumber> DevicesOf(const Round& round,
                                     const std::vector<secagg::MemberId>& members) {
   std::vector<DeviceNumber> out;
+  out.reserve(members.size());
   for (const secagg::MemberId& member : members) out.push_back(round.members.at(member));
   std::sort(out.begin(), out.end());
   return out;

@@ -81,18 +81,29 @@ void AddTile(std::string* out, std::string_view name, const std::string& value) 
   *out += "<div><dt>" + std::string(name) + "</dt><dd>" + HtmlEscape(value) + "</dd></div>\n";
 }
 
+void AddCell(std::string* out, std::string_view css, std::string_view text) {
+  out->append("<td class=").append(css).append(">").append(HtmlEscape(text)).append("</td>");
+}
+
+std::string RoundText(RoundId id) {
+  return std::to_string(id.epoch) + "." + std::to_string(id.counter);
+}
+
 void AddRounds(std::string* out, const std::vector<RoundRow>& rounds) {
   *out +=
       "<h2>Rounds</h2>\n<table><tr><th>round</th><th>state</th><th class=n>invited</th>"
       "<th class=n>roster</th><th class=n>in the sum</th><th class=n>time</th><th>why</th></tr>\n";
   for (const RoundRow& round : rounds) {
-    const std::string state(ToString(round.state));
-    *out += "<tr><td>" + std::to_string(round.id.epoch) + "." + std::to_string(round.id.counter) +
-            "</td><td class=" + state + ">" + state + "</td><td class=n>" +
-            std::to_string(round.cohort) + "</td><td class=n>" + std::to_string(round.roster) +
-            "</td><td class=n>" + std::to_string(round.survivors) + "</td><td class=n>" +
-            Seconds(round.started_unix_ms, round.ended_unix_ms) + "</td><td>" +
-            HtmlEscape(round.reason) + "</td></tr>\n";
+    const std::string_view state = ToString(round.state);
+    *out += "<tr>";
+    AddCell(out, "id", RoundText(round.id));
+    AddCell(out, state, state);
+    AddCell(out, "n", std::to_string(round.cohort));
+    AddCell(out, "n", std::to_string(round.roster));
+    AddCell(out, "n", std::to_string(round.survivors));
+    AddCell(out, "n", Seconds(round.started_unix_ms, round.ended_unix_ms));
+    AddCell(out, "why", round.reason);
+    *out += "</tr>\n";
   }
   *out += "</table>\n";
 }

@@ -233,6 +233,7 @@ void ScenarioRun::Summarise() {
     result.name = name;
     for (std::size_t metric = 0; metric < kNumMetrics; ++metric) {
       std::vector<double> values;
+      values.reserve(seeds.size());
       for (const Evaluation& seed : seeds) values.push_back(seed.scores[metric]);
       if (std::any_of(values.begin(), values.end(), [](double v) { return !std::isfinite(v); })) {
         continue;

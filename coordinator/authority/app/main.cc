@@ -106,8 +106,7 @@ Status RunServe(const Arguments& arguments, Tools& tools) {
   });
   if (!arguments.port_file.empty()) {
     const std::string text = std::to_string(server->port()) + "\n";
-    const Status written =
-        WriteFileAtomically(arguments.port_file, AsBytes(text), FileMode::kPublic);
+    Status written = WriteFileAtomically(arguments.port_file, AsBytes(text), FileMode::kPublic);
     if (!written) {
       signals.cancel();
       server->Stop(net::kNoLimit);

@@ -30,7 +30,7 @@ inline constexpr std::int64_t kAuthorityDays = 3650;
 inline constexpr std::int64_t kServerDays = 366;
 inline constexpr std::int64_t kDeviceDays = 366;
 inline constexpr std::uint32_t kMaxTokenDevices = 1'000'000;
-inline constexpr std::int64_t kMaxTokenSeconds = 366 * 86400;
+inline constexpr std::int64_t kMaxTokenSeconds = std::int64_t{366} * 86400;
 
 // What a new token shall allow.
 struct TokenRequest {
