@@ -27,7 +27,7 @@ std::string_view ToString(StopReason reason) noexcept {
     case StopReason::kRoundsReached:
       return "rounds reached";
     case StopReason::kBudgetSpent:
-      return "privacy budget spent";
+      return "the ledger allows no further round";
     case StopReason::kParticipations:
       return "too few devices with participations left";
     case StopReason::kAsked:

@@ -93,6 +93,7 @@ Result<storage::Database> OpenDatabase(const std::string& dir, bool create) {
   if (!database && database.error().code() == ErrorCode::kNotFound) {
     return Error(ErrorCode::kNotFound, FilePath(dir) + ": run `demur-coordinator init` first");
   }
+  if (!database) return WithCure(std::move(database).error());
   return database;
 }
 
@@ -157,7 +158,8 @@ Result<RoundStore> RoundStore::Open(const std::string& dir, Access access) {
   }
   DEMUR_TRY(storage::Database database, OpenDatabase(dir, false));
   if (access == Access::kWrite) {
-    DEMUR_RETURN_IF_ERROR(database.Migrate(kMigrations));
+    Status migrated = database.Migrate(kMigrations);
+    if (!migrated) return WithCure(std::move(migrated).error().WithContext(FilePath(dir)));
   }
   return RoundStore(dir, std::move(lock), std::move(database));
 }

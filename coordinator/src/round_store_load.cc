@@ -23,6 +23,13 @@ Error Damaged(const std::string& what) {
   return Error(ErrorCode::kDataLoss, "coordinator store: " + what);
 }
 
+Error WithCure(Error error) {
+  if (error.code() != ErrorCode::kDataLoss) return error;
+  return Error(ErrorCode::kDataLoss, error.message() +
+                                         "; restore the folder from a backup and run "
+                                         "`demur-coordinator bump-epoch`");
+}
+
 Result<RoundRow> ReadRound(const storage::Statement& row) {
   RoundRow out;
   out.id = RoundId::FromPacked(Unsigned(row.Integer(0)));
@@ -189,10 +196,8 @@ Result<Snapshot> LoadAll(storage::Database& database) {
 
 Result<Snapshot> RoundStore::Load() {
   Result<Snapshot> all = LoadAll(database_);
-  if (all || all.error().code() != ErrorCode::kDataLoss) return all;
-  return Error(ErrorCode::kDataLoss, FilePath(dir_) + ": " + all.error().message() +
-                                         "; restore the folder from a backup and run "
-                                         "`demur-coordinator bump-epoch`");
+  if (!all) return WithCure(std::move(all).error().WithContext(FilePath(dir_)));
+  return all;
 }
 
 Result<std::vector<RoundRow>> RoundStore::Rounds(std::uint32_t limit) {

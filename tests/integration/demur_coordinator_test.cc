@@ -129,7 +129,9 @@ TEST_F(DemurCoordinatorTest, DamageIsNamedWithFileAndCureByEveryVerb) {
   const std::string database = dir_ + "/coordinator.db";
   ASSERT_OK(WriteFileAtomically(database, Bytes(8192, std::byte{'x'}), FileMode::kPublic));
   for (const char* verb : {"status", "rounds", "serve", "bump-epoch"}) {
-    ExpectFails(RunIt({verb, "--dir", dir_}), database);
+    const Outcome outcome = RunIt({verb, "--dir", dir_});
+    ExpectFails(outcome, database + ": sqlite");
+    ExpectFails(outcome, "restore the folder from a backup");
   }
 }
 

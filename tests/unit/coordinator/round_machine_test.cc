@@ -201,7 +201,8 @@ TEST(RoundMachineTest, ABudgetThatIsSpentStopsTheMachineBeforeAnybodyHearsOfTheR
   Machine machine(World().config, policy);
   machine.ConnectAll();
   machine.RunAndCommit(1);
-  EXPECT_EQ(machine.Give(World().Drawn(2)), "finished: privacy budget spent -> stopped");
+  EXPECT_EQ(machine.Give(World().Drawn(2)),
+            "finished: the ledger allows no further round -> stopped");
   EXPECT_EQ(machine.core().last_counter, 1U);
 
   // The same when fewer devices than a roster have participations left.
@@ -209,7 +210,7 @@ TEST(RoundMachineTest, ABudgetThatIsSpentStopsTheMachineBeforeAnybodyHearsOfTheR
   few.ConnectAll();
   event::Drawn drawn = World().Drawn(1);
   drawn.intent.devices_left = drawn.intent.roster_min - 1;
-  EXPECT_EQ(few.Give(std::move(drawn)), "finished: privacy budget spent -> stopped");
+  EXPECT_EQ(few.Give(std::move(drawn)), "finished: the ledger allows no further round -> stopped");
 }
 
 TEST(RoundMachineTest, ALedgerThatDisagreesStopsTheMachineBeforeAnythingIsSent) {

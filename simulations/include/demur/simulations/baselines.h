@@ -34,7 +34,7 @@ struct BaselineContext {
 
 // random:     a score drawn per person and item: the floor of every metric.
 // popularity: likes per item.
-// like_rate:  (likes + a p) / (verdicts + a), p the overall rate, a = 5 (recsys.md 6.1, M0).
+// like_rate:  (likes + a p) / (verdicts + a), p the overall rate, a = 5.
 // bias_only:  logit = b + b_u + b_i, weighted logistic loss by SGD (grid baselines.bias_only).
 // local_only: the task's local step on own events only, on the first model that nobody trained
 //             (grid baselines.local_only: private_rate and l2_user).
@@ -42,7 +42,7 @@ struct BaselineContext {
 //             federation replaces (grid baselines.central).
 // oracle:     the probability that the synthetic population was drawn with.
 // Borrows what the context names. kInvalidArgument: an unknown name, the oracle without truth, or
-// central and bias_only for a task that is not `biased_mf`. Errors of training and evaluation.
+// central for a task that is not `biased_mf`. Errors of training and evaluation.
 Result<Baseline> TrainBaseline(const std::string& name, const BaselineContext& context);
 
 }  // namespace demur::sim

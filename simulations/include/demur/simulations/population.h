@@ -10,7 +10,7 @@
 #include "demur/simulations/dataset.h"
 
 // The built-in data set: a seeded population of people with tastes and aversions who meet items
-// through an exposure policy and react to them, with the truth known (recsys.md, Appendix C). It
+// through an exposure policy and react to them, with the truth known. It
 // belongs to nobody, so it can be shipped, shown and used in tests. A population is a function of
 // (options, seed) alone. Value types; Truth is safe from several threads when const.
 namespace demur::sim {
