@@ -341,6 +341,7 @@ std::vector<std::string> Config::Table::Keys() const {
   std::stable_sort(found.begin(), found.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> out;
+  out.reserve(found.size());
   for (auto& [line, key] : found) out.push_back(std::move(key));
   return out;
 }

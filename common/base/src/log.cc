@@ -13,14 +13,14 @@ namespace {
 std::atomic<Level> g_level{Level::kInfo};
 
 spdlog::logger& Sink() {
-  static spdlog::logger* const logger = [] {
+  static spdlog::logger& logger = *[] {
     auto* made = new spdlog::logger("demur", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
     made->set_level(spdlog::level::trace);
     made->flush_on(spdlog::level::trace);
     return made;  // lives as long as the process: lines may come from exit handlers
   }();
-  return *logger;
+  return logger;
 }
 
 spdlog::level::level_enum ToSpdlog(Level level) {
