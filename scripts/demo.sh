@@ -49,7 +49,9 @@ serve_coordinator() {
 }
 
 committed() {
-  "$bin/demur-coordinator" status --dir "$fed/coordinator" | sed -n 's/^rounds \([0-9]*\) committed.*/\1/p'
+  rounds=$("$bin/demur-coordinator" status --dir "$fed/coordinator" | sed -n 's/^rounds \([0-9]*\) committed.*/\1/p')
+  [ -n "$rounds" ] || fail "the coordinator's store cannot be read"
+  say "$rounds"
 }
 
 say "== (a) $devices devices, a coordinator and an authority, each a process of its own"

@@ -35,9 +35,13 @@ unchanged() {
   cmake --build --preset dev --target $(while read -r patch; do head_line "$patch" target; done \
     <"$work/shard-$1" | sort -u) >"$work/build.log" 2>&1 || {
     tail -n 30 "$work/build.log"; fail "the unchanged tree does not build"; }
+  while read -r patch; do
+    ctest --preset dev -N -R "$(head_line "$patch" test)" --no-tests=error >"$work/test.log" 2>&1 </dev/null ||
+      fail "$patch: there is no test $(head_line "$patch" test)"
+  done <"$work/shard-$1"
   # ctest takes only so long an expression: twenty tests at a time.
-  split -l 20 "$work/shard-$1" "$work/shard-$1."
-  for part in "$work/shard-$1".*; do
+  split -l 20 "$work/shard-$1" "$work/part-$1-"
+  for part in "$work/part-$1"-*; do
     tests=$(while read -r patch; do head_line "$patch" test; done <"$part" | paste -sd '|' -)
     ctest --preset dev -R "$tests" --no-tests=error >"$work/test.log" 2>&1 || {
       tail -n 30 "$work/test.log"; fail "a named test fails without any mutation"; }
@@ -59,8 +63,10 @@ mutate() {
       verdict="does not compile"
     elif ctest --preset dev -R "$(head_line "$patch" test)" --no-tests=error >>"$log" 2>&1 </dev/null; then
       verdict="the test still passes"
-    else
+    elif grep -q '^The following tests FAILED' "$log"; then
       verdict=caught
+    else
+      verdict="no test failed"
     fi
     patch -p1 -s -R <"$patch"
     if [ "$verdict" = caught ]; then
@@ -74,11 +80,12 @@ mutate() {
 }
 
 say "building the unchanged tree"
-rm -f "$work"/shard-*
-split -d -a 2 -n "l/$shards" "$work/sorted" "$work/shard-"
+rm -f "$work"/shard-* "$work"/part-*
+awk -v shards="$shards" -v all=$# -v to="$work/shard-" \
+  '{ print > (to int((NR - 1) * shards / all)) }' "$work/sorted"
 pids=
-for shard in "$work"/shard-[0-9][0-9]; do unchanged "${shard##*-}"; done
-for shard in "$work"/shard-[0-9][0-9]; do
+for shard in "$work"/shard-*; do unchanged "${shard##*-}"; done
+for shard in "$work"/shard-*; do
   mutate "${shard##*-}" &
   pids="$pids $!"
 done

@@ -46,9 +46,7 @@ Result<bool> Encode(const LocalRound& round, DeviceNumber device, RandomSource& 
 
 StreamId RoundStream(const model::Plan& plan, std::uint64_t client, Purpose purpose) {
   StreamId id;
-  for (std::size_t i = 0; i < 8; ++i) {
-    id.task = id.task << 8 | std::to_integer<std::uint64_t>(plan.task.bytes[i]);
-  }
+  id.task = StreamTask(plan.task);
   id.round = plan.round.Packed();
   id.attempt = plan.attempt;
   id.client = client;

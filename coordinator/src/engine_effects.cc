@@ -1,5 +1,4 @@
 #include <asio/post.hpp>
-#include <cmath>
 #include <utility>
 
 #include "demur/base/fault.h"
@@ -36,12 +35,6 @@ Hash256 HashSum(const std::vector<std::uint32_t>& sum) {
   ByteWriter writer;
   for (const std::uint32_t value : sum) writer.U32(value);
   return crypto::Sha256(writer.bytes());
-}
-
-double Norm(const model::MeanUpdate& mean) {
-  double squares = 0;
-  for (const double value : mean.values) squares += value * value;
-  return std::sqrt(squares);
 }
 
 Result<Hash256> DrawNonce(RandomSource& random, const TaskId& task, RoundId round) {
@@ -152,7 +145,7 @@ Result<machine::event::Computed> Engine::Compute(const machine::effect::Aggregat
   next_state_ = parts_.recovered.server_state;
   DEMUR_RETURN_IF_ERROR(
       parts_.task.server_step().Run(&next_model_, &next_state_, mean, parts_.task.layout()));
-  update_norm_ = Norm(mean);
+  update_norm_ = mean.Norm();
   ModelRow row;
   row.version = state_->core.model_version + 1;
   row.blob = next_model_.Canonical();

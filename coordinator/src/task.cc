@@ -149,13 +149,6 @@ model::Plan MakePlan(const PreparedTask& task, RoundId round, std::uint32_t atte
   return plan;
 }
 
-std::uint64_t StreamTask(const TaskId& task) noexcept {
-  std::uint64_t out = 0;
-  for (std::size_t i = 0; i < 8; ++i)
-    out = out << 8 | std::to_integer<std::uint64_t>(task.bytes[i]);
-  return out;
-}
-
 StreamId InitialModelStream(const TaskId& task) noexcept {
   StreamId out;
   out.task = StreamTask(task);

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "demur/base/clock.h"
@@ -55,12 +54,6 @@ Status AddAggregateNoise(std::span<std::uint32_t> sum, std::uint64_t share, std:
     left -= together;
   }
   return {};
-}
-
-double Norm(const model::MeanUpdate& mean) {
-  double squares = 0;
-  for (const double value : mean.values) squares += value * value;
-  return std::sqrt(squares);
 }
 
 class FastFederation final : public Federation {
@@ -119,8 +112,8 @@ class FastFederation final : public Federation {
 Status FastFederation::Start() {
   const model::Plan& plan = task_.plan_template();
   DEMUR_TRY(local_step_, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
-  StreamId stream = client::RoundStream(plan, kNoClient, Purpose::kInitialisation);
-  DEMUR_TRY(model_, task_.server_step().InitialModel(random_, stream));
+  DEMUR_TRY(model_, task_.server_step().InitialModel(
+                        random_, coordinator::InitialModelStream(task_.id())));
   DEMUR_TRY(ledger_, dp::Ledger::Create(task_.ledger_policy()));
   model::Plan of_devices = plan;
   if (options_.noise == NoiseMode::kAggregate) RemoveNoise(&of_devices);
@@ -185,7 +178,7 @@ Result<std::vector<FastFederation::Member>> FastFederation::DrawRoster(const mod
     }
   }
   DEMUR_TRY(const auto stream,
-            random_.Stream(client::RoundStream(plan, kNoClient, Purpose::kCohort)));
+            random_.Stream(coordinator::CohortStream(plan.task, plan.round, plan.attempt)));
   DEMUR_TRY(const auto cohort, coordinator::SelectCohort(eligible, task_.config().cohort, *stream));
   if (cohort.size() < plan.secagg.roster_min) {
     return Error(ErrorCode::kResourceExhausted,

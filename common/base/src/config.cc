@@ -120,26 +120,6 @@ Config::Table Config::Section(std::string_view name) {
   return Table(document_->HandOut(node.as_table(), std::string(name)));
 }
 
-std::vector<Config::Table> Config::Sections(std::string_view name) {
-  std::vector<Table> out;
-  const auto node = document_->root.at_path(name);
-  if (!node) return out;
-  const toml::array* array = node.as_array();
-  if (array == nullptr) {
-    document_->Fail(document_->source + ": write [[" + std::string(name) + "]]");
-    return out;
-  }
-  for (const auto& element : *array) {
-    if (const toml::table* table = element.as_table()) {
-      out.push_back(Table(document_->HandOut(table, std::string(name))));
-    } else {
-      document_->Fail(Where(document_->source, element.source()) + ": '" + std::string(name) +
-                      "' must hold tables");
-    }
-  }
-  return out;
-}
-
 Status Config::Finish() const {
   if (document_->first_error) return *document_->first_error;
   for (const auto& impl : document_->handed_out) {

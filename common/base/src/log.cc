@@ -5,7 +5,6 @@
 
 #include <array>
 #include <atomic>
-#include <charconv>
 
 namespace demur::log {
 namespace {
@@ -64,12 +63,6 @@ Field::Field(std::string_view key, RoundId value)
 Field::Field(std::string_view key, const TaskId& value) : key_(key), value_(ToHex(value)) {}
 Field::Field(std::string_view key, const Error& error)
     : key_(key), value_(Quote(std::string(ToString(error.code())) + ": " + error.message())) {}
-
-std::string Field::FormatDouble(double value) {
-  std::array<char, 40> text{};
-  const auto [end, ec] = std::to_chars(text.data(), text.data() + text.size(), value);
-  return ec == std::errc() ? std::string(text.data(), end) : std::string("nan");
-}
 
 // One line stays one line: control characters cannot forge a second one.
 std::string Field::Quote(std::string_view value) {

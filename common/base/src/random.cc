@@ -18,6 +18,13 @@ Result<std::uint32_t> UniformBelow(RandomStream& stream, std::uint32_t bound) {
   }
 }
 
+std::uint64_t StreamTask(const TaskId& task) noexcept {
+  std::uint64_t out = 0;
+  for (std::size_t i = 0; i < 8; ++i)
+    out = out << 8 | std::to_integer<std::uint64_t>(task.bytes[i]);
+  return out;
+}
+
 Result<double> UniformUnit(RandomStream& stream) {
   std::array<std::byte, 8> raw{};
   DEMUR_RETURN_IF_ERROR(stream.Fill(raw));

@@ -75,12 +75,6 @@ Status ValidateSecAgg(const SecAggPlan& secagg) {
 
 }  // namespace
 
-double TrainingPlan::Hyper(std::string_view name, double fallback) const {
-  const auto it = std::find_if(hyper.begin(), hyper.end(),
-                               [name](const HyperParameter& h) { return h.name == name; });
-  return it == hyper.end() ? fallback : it->value;
-}
-
 std::string_view ToString(SecAggProfile profile) noexcept {
   switch (profile) {
     case SecAggProfile::kSemiHonest:

@@ -1,5 +1,7 @@
 #include "demur/model/update.h"
 
+#include <cmath>
+
 namespace demur::model {
 
 std::span<float> Update::AddRow(std::uint32_t table, std::uint32_t row, std::uint32_t cols) {
@@ -7,6 +9,12 @@ std::span<float> Update::AddRow(std::uint32_t table, std::uint32_t row, std::uin
   rows_.push_back({table, row, first, cols});
   values_.resize(values_.size() + cols, 0.0F);
   return std::span(values_).subspan(first, cols);
+}
+
+double MeanUpdate::Norm() const noexcept {
+  double squares = 0;
+  for (const double value : values) squares += value * value;
+  return std::sqrt(squares);
 }
 
 }  // namespace demur::model

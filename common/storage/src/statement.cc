@@ -53,10 +53,6 @@ Statement& Statement::Bind(int index, std::string_view value) {
   return Remember(*prepared_, code, *this);
 }
 
-Statement& Statement::BindReal(int index, double value) {
-  return Remember(*prepared_, sqlite3_bind_double(prepared_->handle, index, value), *this);
-}
-
 Statement& Statement::BindNull(int index) {
   return Remember(*prepared_, sqlite3_bind_null(prepared_->handle, index), *this);
 }

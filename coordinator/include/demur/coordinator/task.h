@@ -151,8 +151,6 @@ class PreparedTask {
 model::Plan MakePlan(const PreparedTask& task, RoundId round, std::uint32_t attempt,
                      const Hash256& model_hash, std::uint64_t model_version,
                      std::int64_t expires_unix_ms);
-// First 8 bytes of the id, big-endian: StreamId::task.
-std::uint64_t StreamTask(const TaskId& task) noexcept;
 // What ServerStep::InitialModel is called with.
 StreamId InitialModelStream(const TaskId& task) noexcept;
 // What SelectCohort draws from.

@@ -36,8 +36,6 @@ class Config {
   Table Root();
   // The table [name] ("a.b" for [a.b]); an absent one reads as empty.
   Table Section(std::string_view name);
-  // The array of tables [[name]]; empty when absent.
-  std::vector<Table> Sections(std::string_view name);
 
   // The first error of any Read, or kInvalidArgument for the first key that no Read named:
   // "demo.toml:12: unknown key 'prot' in [server]; known: port, host".

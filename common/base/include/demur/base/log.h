@@ -32,8 +32,6 @@ class Field {
       : key_(key), value_(std::to_string(value)) {}
   template <std::same_as<bool> T>
   Field(std::string_view key, T value) : key_(key), value_(value ? "true" : "false") {}
-  template <std::floating_point T>
-  Field(std::string_view key, T value) : key_(key), value_(FormatDouble(value)) {}
   // Literals and names from our own code or config.
   Field(std::string_view key, std::string_view value) : key_(key), value_(Quote(value)) {}
   Field(std::string_view key, const char* value) : Field(key, std::string_view(value)) {}
@@ -44,6 +42,8 @@ class Field {
   Field(std::string_view key, const Error& error);
 
   Field(std::string_view, ItemId) = delete;
+  template <std::floating_point T>
+  Field(std::string_view, T) = delete;  // a rating, a score, a gradient
   template <class T>
   Field(std::string_view, const std::vector<T>&) = delete;
   Field(std::string_view, ByteView) = delete;
@@ -52,7 +52,6 @@ class Field {
   const std::string& value() const noexcept { return value_; }
 
  private:
-  static std::string FormatDouble(double value);
   static std::string Quote(std::string_view value);
   std::string key_;
   std::string value_;

@@ -33,6 +33,8 @@ struct StreamId {
   Purpose purpose = Purpose::kKeys;
 };
 inline constexpr std::uint64_t kNoClient = ~std::uint64_t{0};
+// StreamId::task of a task: the first 8 bytes of its id, big-endian.
+std::uint64_t StreamTask(const TaskId& task) noexcept;
 
 // A sequence of random bytes. Not thread-safe per object.
 class RandomStream {

@@ -30,8 +30,6 @@ struct TrainingPlan {
   double value_max = 0;   // devices refuse a model with |v| beyond it; > 0
   double normaliser = 0;  // the sum is divided by this public number, never by the cohort; > 0
 
-  // The value of `name`, or `fallback`.
-  double Hyper(std::string_view name, double fallback) const;
   friend bool operator==(const TrainingPlan&, const TrainingPlan&) = default;
 };
 

@@ -44,6 +44,7 @@ class Update {
 // float64, dense over the layout.
 struct MeanUpdate {
   std::vector<double> values;  // layout.dim() numbers
+  double Norm() const noexcept;  // L2
 };
 
 }  // namespace demur::model

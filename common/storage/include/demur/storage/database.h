@@ -95,7 +95,6 @@ class Statement {
   Statement& Bind(int index, ByteView value);
   Statement& Bind(int index, std::string_view value);
   Statement& Bind(int index, const char* value) { return Bind(index, std::string_view(value)); }
-  Statement& BindReal(int index, double value);
   Statement& BindNull(int index);
 
   // True: a row is there to be read. False: done, and the statement is reset for its next use with
