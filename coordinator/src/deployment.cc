@@ -131,23 +131,30 @@ Status CheckCertificate(const Deployment& deployment, std::int64_t now_s) {
 }
 
 Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView authority,
-                                               std::uint64_t in_force) {
+                                               const crypto::RevocationList& in_force) {
   constexpr const char* kCure = "; copy revoked.json from the authority's folder";
   const std::string path = Path(dir, kRevokedFile);
+  const std::string before = "list " + std::to_string(in_force.sequence);
   if (!Exists(path)) {
-    if (in_force == 0) return crypto::RevocationList{};
-    return Error(
-        ErrorCode::kFailedPrecondition,
-        path + ": is missing, but list " + std::to_string(in_force) + " was in force" + kCure);
+    if (in_force.sequence == 0) return crypto::RevocationList{};
+    return Error(ErrorCode::kFailedPrecondition,
+                 path + ": is missing, but " + before + " was in force" + kCure);
   }
   DEMUR_TRY(const crypto::Certificate certificate, crypto::ParseCertificate(authority));
   DEMUR_TRY(const std::string text, ReadTextFile(path, crypto::kOperatorFileMaxLen));
   Result<crypto::RevocationList> list = crypto::ParseRevocationList(text, certificate.public_key);
   if (!list) return Error(list.error().code(), path + ": " + list.error().message() + kCure);
-  if (list->sequence < in_force) {
+  if (list->sequence < in_force.sequence) {
+    return Error(ErrorCode::kFailedPrecondition, path + ": list " + std::to_string(list->sequence) +
+                                                     " is older than " + before +
+                                                     ", which was in force" + kCure);
+  }
+  for (const DeviceNumber device : in_force.devices) {
+    if (list->Contains(device)) continue;
     return Error(ErrorCode::kFailedPrecondition,
-                 path + ": list " + std::to_string(list->sequence) + " is older than list " +
-                     std::to_string(in_force) + ", which was in force" + kCure);
+                 path + ": lacks device " + std::to_string(device.value) + ", which " + before +
+                     " shut out for good; was the authority restored from a backup? Revoke it "
+                     "there again");
   }
   return list;
 }

@@ -173,7 +173,7 @@ void Engine::Welcome(const ConnectionPtr& connection) {
   wire::Welcome welcome;
   welcome.server_name = wire::PrintableText(parts_.deployment.server_name, wire::kMaxServerNameLen);
   const auto* running = std::get_if<machine::state::Running>(&state_->phase);
-  if (running != nullptr && running->round.members.contains(connection->identity)) {
+  if (running != nullptr && secagg::IsActive(running->session, connection->identity)) {
     welcome.running = {parts_.task.id(), running->round.id, running->round.attempt};
   }
   auto body = std::make_shared<const Bytes>(wire::Encode(welcome));

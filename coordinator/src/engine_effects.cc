@@ -241,15 +241,14 @@ Status Engine::Do(machine::effect::Finished&& e) {
 // A list that cannot be believed leaves the one before in force, loudly. Who is on a new one is cut
 // off: a connection that was let in before would count as a device that can be invited.
 Status Engine::ReloadRevocations() {
-  auto list =
-      LoadRevocations(parts_.deployment.dir, parts_.deployment.authority, revoked_.sequence);
+  auto list = LoadRevocations(parts_.deployment.dir, parts_.deployment.authority, revoked_);
   if (!list) {
     log::Failure("revocations_refused", {{"error", list.error()}});
     const std::lock_guard lock(mutex_);
     ++status_.revocations_refused;
     return {};
   }
-  DEMUR_RETURN_IF_ERROR(parts_.store.KeepRevocations(list->sequence));
+  DEMUR_RETURN_IF_ERROR(parts_.store.KeepRevocations(*list));
   {
     const std::lock_guard lock(mutex_);
     revoked_ = *list;

@@ -18,6 +18,14 @@ std::uint32_t NumConnected(const Core& core) {
                     [](const auto& entry) { return entry.second.connected; }));
 }
 
+std::uint32_t NumWithParticipations(const Core& core) {
+  const std::uint32_t max = core.config.participations_max;
+  return static_cast<std::uint32_t>(
+      std::count_if(core.devices.begin(), core.devices.end(), [max](const auto& entry) {
+        return entry.second.connected && entry.second.participations < max;
+      }));
+}
+
 std::vector<DeviceNumber> DevicesOf(const Round& round,
                                     const std::vector<secagg::MemberId>& members) {
   std::vector<DeviceNumber> out;
@@ -203,8 +211,11 @@ Phase GatherOrDraw(Work& work) {
   }
   std::vector<DeviceNumber> eligible = Eligible(work.core);
   if (eligible.size() < config.roster_min) {
-    // Whoever could come is here: waiting would never end.
-    if (config.connected_min > 0) return Halt(work, StopReason::kParticipations);
+    // Whoever could come is here and has taken part as often as it may: waiting would never end.
+    // Who has declined may come back.
+    if (config.connected_min > 0 && NumWithParticipations(work.core) < config.roster_min) {
+      return Halt(work, StopReason::kParticipations);
+    }
     return state::Gathering{};
   }
   const RoundId id{work.core.epoch, work.core.last_counter + 1};

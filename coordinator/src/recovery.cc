@@ -1,5 +1,7 @@
 #include "demur/coordinator/recovery.h"
 
+#include <map>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -11,22 +13,43 @@ Error Damaged(const std::string& what) {
   return Error(ErrorCode::kDataLoss, "coordinator recovery: " + what);
 }
 
+bool Fits(const RoundRow& round, dp::LedgerStanding standing) {
+  switch (round.state) {
+    case RoundState::kReserved:
+      return standing == dp::LedgerStanding::kReserved;
+    case RoundState::kUnmasking:
+      return standing == dp::LedgerStanding::kOpened;
+    case RoundState::kCommitted:
+      return standing == dp::LedgerStanding::kCommitted;
+    case RoundState::kAbandoned:
+      // What was opened is burnt; what was not may be either (AdoptBackup burns).
+      return standing == dp::LedgerStanding::kBurnt ||
+             (round.survivors == 0 && standing == dp::LedgerStanding::kReleased);
+  }
+  return false;
+}
+
+std::string NameOf(RoundId id) {
+  return "round " + std::to_string(id.epoch) + "." + std::to_string(id.counter);
+}
+
 // Store and ledger are written in one transaction; when they tell different stories, neither is to
-// be believed.
+// be believed. A chain that lost its last entries is still a chain: only the rounds tell.
 Status CheckAgreement(const Snapshot& snapshot, const dp::Ledger& ledger) {
-  const std::vector<dp::RoundKey> unsettled = ledger.Unsettled();
-  if (!snapshot.open_round) {
-    if (!unsettled.empty()) return Damaged("the ledger has an open round that the store has not");
-    return {};
+  std::map<dp::RoundKey, dp::LedgerStanding> standings = ledger.Standings();
+  for (const RoundRow& round : snapshot.rounds) {
+    const auto found = standings.find({round.id, round.attempt});
+    if (found == standings.end() || !Fits(round, found->second)) {
+      return Damaged(NameOf(round.id) + " is " + std::string(ToString(round.state)) +
+                     " in the store and " +
+                     std::string(found == standings.end() ? "absent" : ToString(found->second)) +
+                     " in the ledger");
+    }
+    standings.erase(found);
   }
-  const dp::RoundKey key{snapshot.open_round->id, snapshot.open_round->attempt};
-  if (unsettled.size() != 1 || unsettled.front() != key) {
-    return Damaged("the store has an open round that the ledger has not");
-  }
-  if ((snapshot.open_round->state == RoundState::kUnmasking) != ledger.Opened(key)) {
-    return Damaged("store and ledger differ on whether a round was opened");
-  }
-  return {};
+  if (standings.empty()) return {};
+  return Damaged(NameOf(standings.begin()->first.round) +
+                 " is in the ledger and absent in the store");
 }
 
 // `charged`: the charge stays also where it could be released.
@@ -67,6 +90,7 @@ Result<dp::Ledger> ReplayLedger(const Snapshot& snapshot, const PreparedTask& ta
   }
   Result<dp::Ledger> ledger = dp::Ledger::FromEntries(task.ledger_policy(), entries);
   if (!ledger) return std::move(ledger).error().WithContext("privacy ledger");
+  DEMUR_RETURN_IF_ERROR(CheckAgreement(snapshot, *ledger));
   return ledger;
 }
 
@@ -75,7 +99,6 @@ Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const Mac
   DEMUR_TRY(Snapshot snapshot, store.Load());
   DEMUR_RETURN_IF_ERROR(CheckTask(snapshot.task, task));
   DEMUR_TRY(dp::Ledger ledger, ReplayLedger(snapshot, task));
-  DEMUR_RETURN_IF_ERROR(CheckAgreement(snapshot, ledger));
   Result<model::SharedModel> model = model::SharedModel::FromCanonical(
       task.schema(), snapshot.model.blob, task.config().training.value_max);
   if (!model) return Damaged("the model does not fit the task: " + model.error().message());
@@ -99,7 +122,7 @@ Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const Mac
   core.model_hash = snapshot.model.hash;
   return Recovered{std::move(core), std::move(*model), std::move(server_state),
                    std::make_shared<const Bytes>(std::move(snapshot.model.blob)),
-                   snapshot.revocations};
+                   std::move(snapshot.revoked)};
 }
 
 Result<std::uint32_t> AdoptBackup(RoundStore& store, const PreparedTask& task,
@@ -107,7 +130,6 @@ Result<std::uint32_t> AdoptBackup(RoundStore& store, const PreparedTask& task,
   DEMUR_TRY(const Snapshot snapshot, store.Load());
   DEMUR_RETURN_IF_ERROR(CheckTask(snapshot.task, task));
   DEMUR_TRY(dp::Ledger ledger, ReplayLedger(snapshot, task));
-  DEMUR_RETURN_IF_ERROR(CheckAgreement(snapshot, ledger));
   if (snapshot.open_round) {
     DEMUR_RETURN_IF_ERROR(
         Settle(store, *snapshot.open_round, "restored from a backup", true, now_unix_ms, &ledger));

@@ -55,6 +55,8 @@ CREATE TABLE devices (
   last_round INTEGER NOT NULL
 ) STRICT;
 )sql";
+// Epochs after the first are seconds since 2020, so that they fit until 2088.
+constexpr std::int64_t kEpochsSince = 1'577'836'800;
 constexpr std::array<std::string_view, 1> kMigrations = {kTables};
 
 Error WrongTime(const std::string& what) {
@@ -317,21 +319,27 @@ Result<std::uint32_t> RoundStore::BumpEpoch(std::int64_t now_unix_ms) {
   DEMUR_TRY(const std::uint32_t epoch, GetEpoch(database_));
   // Ids are stored as signed 64-bit integers.
   if (epoch >= kLastEpoch) return WrongTime("epochs are used up");
-  // One copy may be restored more than once, and says the same epoch each time: the minute does
-  // not.
-  const std::int64_t minute = std::clamp<std::int64_t>(now_unix_ms / 60'000, 0, kLastEpoch);
-  const std::uint32_t next = std::max(epoch + 1, static_cast<std::uint32_t>(minute));
+  // One copy may be restored more than once, and says the same epoch each time: the second of its
+  // restore does not.
+  const std::int64_t second = now_unix_ms / 1000 - kEpochsSince;
+  const auto at_least = static_cast<std::uint32_t>(std::clamp<std::int64_t>(second, 0, kLastEpoch));
+  const std::uint32_t next = std::max(epoch + 1, at_least);
   DEMUR_RETURN_IF_ERROR(PutMeta(database_, kMetaEpoch, ByteWriter().U32(next).bytes()));
   DEMUR_RETURN_IF_ERROR(transaction.Commit());
   return next;
 }
 
-Status RoundStore::KeepRevocations(std::uint64_t sequence) {
+Status RoundStore::KeepRevocations(const crypto::RevocationList& list) {
   DEMUR_TRY(storage::Transaction transaction, database_.Begin());
-  DEMUR_TRY(const std::uint64_t kept, GetRevocations(database_));
-  if (sequence < kept) return WrongTime("an older revocation list");
-  if (sequence == kept) return {};
-  DEMUR_RETURN_IF_ERROR(PutMeta(database_, kMetaRevocations, ByteWriter().U64(sequence).bytes()));
+  DEMUR_TRY(const crypto::RevocationList kept, GetRevocations(database_));
+  const bool all = std::includes(list.devices.begin(), list.devices.end(), kept.devices.begin(),
+                                 kept.devices.end());
+  if (list.sequence < kept.sequence || !all) return WrongTime("an older revocation list");
+  if (list.sequence == kept.sequence) return {};
+  ByteWriter writer;
+  writer.U64(list.sequence);
+  for (const DeviceNumber device : list.devices) writer.U64(device.value);
+  DEMUR_RETURN_IF_ERROR(PutMeta(database_, kMetaRevocations, writer.bytes()));
   return transaction.Commit();
 }
 

@@ -63,12 +63,15 @@ Result<std::uint32_t> GetEpoch(storage::Database& database) {
   return *epoch;
 }
 
-Result<std::uint64_t> GetRevocations(storage::Database& database) {
+// Sequence, and the numbers to the end.
+Result<crypto::RevocationList> GetRevocations(storage::Database& database) {
   DEMUR_TRY(const Bytes bytes, GetMeta(database, kMetaRevocations));
+  if (bytes.empty() || bytes.size() % 8 != 0) return Damaged("revocations are cut off");
   ByteReader reader(bytes);
-  const auto sequence = reader.U64();
-  if (!sequence || !reader.Finish()) return Damaged("revocations is not eight bytes");
-  return *sequence;
+  crypto::RevocationList out;
+  out.sequence = *reader.U64();
+  while (reader.remaining() > 0) out.devices.emplace_back(*reader.U64());
+  return out;
 }
 
 namespace {
@@ -126,6 +129,7 @@ Status LoadRounds(storage::Database& database, Snapshot* out, std::uint64_t* sur
     if (!more) break;
     DEMUR_TRY(const RoundRow round, ReadRound(rows));
     *survivors += round.survivors;
+    out->rounds.push_back(round);
     out->last_counter = std::max(out->last_counter, round.id.counter);
     if (round.id.epoch > out->epoch) return Damaged("a round of an epoch to come");
     if (round.state == RoundState::kCommitted) {
@@ -181,7 +185,7 @@ Result<Snapshot> LoadAll(storage::Database& database) {
   Snapshot out;
   DEMUR_RETURN_IF_ERROR(LoadTaskKey(database, &out.task));
   DEMUR_TRY(out.epoch, GetEpoch(database));
-  DEMUR_TRY(out.revocations, GetRevocations(database));
+  DEMUR_TRY(out.revoked, GetRevocations(database));
   DEMUR_TRY(out.model, LoadModel(database));
   DEMUR_TRY(out.server_state, LoadServerState(database, out.model.version));
   DEMUR_TRY(out.ledger, LoadLedger(database));

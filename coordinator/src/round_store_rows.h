@@ -7,6 +7,7 @@
 #include "demur/base/bytes.h"
 #include "demur/base/result.h"
 #include "demur/coordinator/round_store.h"
+#include "demur/crypto/operator_files.h"
 #include "demur/storage/database.h"
 
 // What writing (round_store.cc) and reading (round_store_load.cc) of the coordinator's store share.
@@ -38,6 +39,6 @@ Result<RoundRow> ReadRound(const storage::Statement& row);
 // kDataLoss: no such key.
 Result<Bytes> GetMeta(storage::Database& database, std::string_view key);
 Result<std::uint32_t> GetEpoch(storage::Database& database);
-Result<std::uint64_t> GetRevocations(storage::Database& database);
+Result<crypto::RevocationList> GetRevocations(storage::Database& database);
 
 }  // namespace demur::coordinator

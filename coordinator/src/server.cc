@@ -62,8 +62,8 @@ Result<EngineParts> MakeParts(Deployment deployment, const Clock& clock, RandomS
   config.stop_after = options.stop_after;
   DEMUR_TRY(Recovered recovered, Recover(store, task, config, clock.UnixMillis()));
   DEMUR_TRY(crypto::RevocationList revoked,
-            LoadRevocations(deployment.dir, deployment.authority, recovered.revocations));
-  DEMUR_RETURN_IF_ERROR(store.KeepRevocations(revoked.sequence));
+            LoadRevocations(deployment.dir, deployment.authority, recovered.revoked));
+  DEMUR_RETURN_IF_ERROR(store.KeepRevocations(revoked));
   return EngineParts{std::move(deployment),
                      std::move(task),
                      std::move(store),

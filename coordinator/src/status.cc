@@ -1,5 +1,6 @@
 #include "demur/coordinator/status.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -137,6 +138,8 @@ Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const Pre
   out.rounds_charged = static_cast<std::uint32_t>(ledger.rounds_charged());
   out.weak_privacy = plan.weak_privacy;
   out.restored = epoch > kFirstEpoch;
+  // What was charged after the copy was made is not known; what the plan promises, devices keep.
+  if (out.restored) out.epsilon_spent = std::max(out.epsilon_spent, plan.epsilon);
   return std::optional<BudgetView>(out);
 }
 
@@ -151,7 +154,7 @@ Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task) {
   out.secagg_profile = task.config().secagg.profile;
   out.phase = snapshot.open_round ? ToString(snapshot.open_round->state) : "between rounds";
   out.epoch = snapshot.epoch;
-  out.revocations = snapshot.revocations;
+  out.revocations = snapshot.revoked.sequence;
   out.round = snapshot.last_counter + (snapshot.open_round ? 0 : 1);
   out.rounds_max = task.config().rounds;
   out.rounds_committed = snapshot.committed;
@@ -164,8 +167,9 @@ Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task) {
 
 std::string DescribePrivacy(const std::optional<BudgetView>& budget) {
   if (!budget) return "secure aggregation only, no DP";
-  const std::string restored =
-      budget->restored ? "; restored from a backup: rounds after the copy are not counted" : "";
+  const std::string restored = budget->restored ? "; restored from a backup: counted as spent "
+                                                  "whole, as charges after the copy are not known"
+                                                : "";
   return "epsilon <= " + UpperText(budget->epsilon_spent) + " of " +
          Number(budget->epsilon_budget) + " spent, delta " + Number(budget->delta) + ", per " +
          std::string(dp::EpsilonReport::kUnit) + " over the life of the task (" +

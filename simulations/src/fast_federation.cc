@@ -112,8 +112,8 @@ class FastFederation final : public Federation {
 Status FastFederation::Start() {
   const model::Plan& plan = task_.plan_template();
   DEMUR_TRY(local_step_, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
-  DEMUR_TRY(model_, task_.server_step().InitialModel(
-                        random_, coordinator::InitialModelStream(task_.id())));
+  DEMUR_TRY(model_,
+            task_.server_step().InitialModel(random_, coordinator::InitialModelStream(task_.id())));
   DEMUR_TRY(ledger_, dp::Ledger::Create(task_.ledger_policy()));
   model::Plan of_devices = plan;
   if (options_.noise == NoiseMode::kAggregate) RemoveNoise(&of_devices);

@@ -233,6 +233,10 @@ TEST_F(CoordinatorServerTest, RevocationsThatAreMissingOlderOrDamagedKeepItFromS
   ExpectNoStart("is missing, but list 2 was in force");
   ASSERT_OK(WriteRevocations(1, {DeviceNumber(3)}));
   ExpectNoStart("list 1 is older than list 2");
+  ASSERT_OK(WriteRevocations(2, {DeviceNumber(3), DeviceNumber(5)}));
+  ExpectNoStart("lacks device 4, which list 2 shut out for good");
+  ASSERT_OK(WriteRevocations(3, {DeviceNumber(3), DeviceNumber(5), DeviceNumber(6)}));
+  ExpectNoStart("was the authority restored from a backup?");
   ASSERT_OK(WriteRevocations(TestPki(2).authority_key(), 3, {}));
   ExpectNoStart("copy revoked.json from the authority's folder");
   ASSERT_OK(WriteFileAtomically(revoked_, AsBytes(std::string("{}")), FileMode::kPublic));

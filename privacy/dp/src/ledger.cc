@@ -35,6 +35,22 @@ Hash256 Genesis(const Ledger::Policy& policy) {
 
 Ledger::Ledger(const Policy& policy) : policy_(policy), head_(Genesis(policy)) {}
 
+std::string_view ToString(LedgerStanding standing) noexcept {
+  switch (standing) {
+    case LedgerStanding::kReserved:
+      return "reserved";
+    case LedgerStanding::kOpened:
+      return "opened";
+    case LedgerStanding::kCommitted:
+      return "committed";
+    case LedgerStanding::kBurnt:
+      return "burnt";
+    case LedgerStanding::kReleased:
+      return "released";
+  }
+  return "unknown";
+}
+
 Result<Ledger> Ledger::Create(const Policy& policy) {
   const TaskBudget& budget = policy.budget;
   if (budget.rounds_max == 0 || budget.participations_max == 0 ||
@@ -122,16 +138,16 @@ Status Ledger::CheckTransition(const LedgerEntry& entry) const {
     case EntryKind::kReserve:
       break;
     case EntryKind::kOpen:
-      allowed = session.phase == Phase::kReserved;
+      allowed = session.standing == LedgerStanding::kReserved;
       break;
     case EntryKind::kCommit:
-      allowed = session.phase == Phase::kOpened;
+      allowed = session.standing == LedgerStanding::kOpened;
       break;
     case EntryKind::kBurn:
-      allowed = session.phase != Phase::kSettled;
+      allowed = !session.settled();
       break;
     case EntryKind::kRelease:
-      allowed = session.phase == Phase::kReserved;
+      allowed = session.standing == LedgerStanding::kReserved;
       break;
   }
   if (!allowed) return WrongTime("ledger: the round is not in the phase for this");
@@ -148,17 +164,16 @@ void Ledger::Take(const LedgerEntry& entry) {
       Charge(entry);
       break;
     case EntryKind::kOpen:
-      session.phase = Phase::kOpened;
+      session.standing = LedgerStanding::kOpened;
       break;
     case EntryKind::kCommit:
-      session.committed = true;
-      session.phase = Phase::kSettled;
+      session.standing = LedgerStanding::kCommitted;
       break;
     case EntryKind::kBurn:
-      session.phase = Phase::kSettled;
+      session.standing = LedgerStanding::kBurnt;
       break;
     case EntryKind::kRelease:
-      session.phase = Phase::kSettled;
+      session.standing = LedgerStanding::kReleased;
       Uncharge(entry.key);
       break;
   }
@@ -246,7 +261,7 @@ Result<Reservation> Ledger::Reserve(const RoundIntent& intent) {
 Result<RoundPermit> Ledger::Resume(const RoundKey& key) {
   const auto it = sessions_.find(key);
   if (it == sessions_.end()) return Error(ErrorCode::kNotFound, "ledger: no such round");
-  if (it->second.phase == Phase::kSettled) return WrongTime("ledger: the round is settled");
+  if (it->second.settled()) return WrongTime("ledger: the round is settled");
   if (it->second.permit_out) return WrongTime("ledger: the permit of this round is out");
   it->second.permit_out = true;
   return RoundPermit(policy_.task, key, it->second.manifest);
@@ -284,14 +299,20 @@ bool Ledger::Mine(const RoundPermit& permit) const {
 std::vector<RoundKey> Ledger::Unsettled() const {
   std::vector<RoundKey> keys;
   for (const auto& [key, session] : sessions_) {
-    if (session.phase != Phase::kSettled) keys.push_back(key);
+    if (!session.settled()) keys.push_back(key);
   }
   return keys;
 }
 
 bool Ledger::Opened(const RoundKey& key) const {
   const auto it = sessions_.find(key);
-  return it != sessions_.end() && it->second.phase == Phase::kOpened;
+  return it != sessions_.end() && it->second.standing == LedgerStanding::kOpened;
+}
+
+std::map<RoundKey, LedgerStanding> Ledger::Standings() const {
+  std::map<RoundKey, LedgerStanding> out;
+  for (const auto& [key, session] : sessions_) out.emplace(key, session.standing);
+  return out;
 }
 
 Result<RdpCurve> Ledger::WorstCase() const {
@@ -312,7 +333,8 @@ Result<EpsilonReport> Ledger::Report() const {
   std::map<SkellamCharge, std::uint64_t> released;
   const RoundId* last = nullptr;
   for (const auto& [key, session] : sessions_) {
-    if (!session.committed || (last != nullptr && *last == key.round)) continue;
+    if (session.standing != LedgerStanding::kCommitted || (last != nullptr && *last == key.round))
+      continue;
     ++released[*session.charge];
     last = &key.round;
   }

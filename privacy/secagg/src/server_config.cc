@@ -75,6 +75,22 @@ std::uint32_t PendingMembers(const ServerState& state) noexcept {
       state);
 }
 
+bool IsActive(const ServerState& state, const MemberId& member) noexcept {
+  return std::visit(
+      [&member]<class S>(const S& s) {
+        if constexpr (requires { server::Pending(s.core, s); }) {
+          const auto& all = s.core.members;
+          const auto it = std::lower_bound(
+              all.begin(), all.end(), member,
+              [](const server::Member& one, const MemberId& id) { return one.id < id; });
+          return it != all.end() && it->id == member && it->standing == server::Standing::kActive;
+        } else {
+          return false;
+        }
+      },
+      state);
+}
+
 std::string_view NameOf(const ServerState& state) noexcept {
   static constexpr std::string_view kNames[] = {"announced", "advertising", "sharing", "masking",
                                                 "unmasking", "summed",      "done",    "aborted"};

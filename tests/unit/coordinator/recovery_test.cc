@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "demur/base/fault.h"
+#include "demur/coordinator/status.h"
 #include "demur/crypto/hash.h"
 #include "demur/seeded/seeded_random.h"
 #include "demur/storage/database.h"
@@ -387,14 +388,21 @@ TEST_F(RecoveryTest, StoreAndLedgerMustTellTheSameStory) {
        {Case{all,
              "INSERT INTO rounds VALUES ((1 << 32) + 2, 0, 1, '', 20, 0, 0, zeroblob(32), "
              "zeroblob(32), 1, 5, 0)",
-             "the store has an open round that the ledger has not"},
-        Case{3, "UPDATE rounds SET state = 4", "the ledger has an open round that the store has"},
-        Case{3, "DELETE FROM rounds", "the ledger has an open round that the store has not"},
-        Case{3, "UPDATE rounds SET id = id + 1", "the store has an open round that the ledger"},
-        Case{3, "UPDATE rounds SET attempt = 1", "the store has an open round that the ledger"},
-        Case{3, "UPDATE rounds SET state = 2", "differ on whether a round was opened"},
-        Case{unmasking, "UPDATE rounds SET state = 1", "differ on whether a round was opened"},
-        Case{all, "DELETE FROM ledger WHERE seq = 3", "the ledger has an open round"}}) {
+             "round 1.2 is reserved in the store and absent in the ledger"},
+        Case{3, "UPDATE rounds SET state = 4",
+             "round 1.1 is abandoned in the store and reserved in the ledger"},
+        Case{3, "DELETE FROM rounds", "round 1.1 is in the ledger and absent in the store"},
+        Case{3, "UPDATE rounds SET id = id + 1",
+             "round 1.2 is reserved in the store and absent in the ledger"},
+        Case{3, "UPDATE rounds SET attempt = 1", "absent in the ledger"},
+        Case{3, "UPDATE rounds SET state = 2",
+             "round 1.1 is unmasking in the store and reserved in the ledger"},
+        Case{unmasking, "UPDATE rounds SET state = 1",
+             "round 1.1 is reserved in the store and opened in the ledger"},
+        Case{unmasking, "UPDATE rounds SET state = 4",
+             "round 1.1 is abandoned in the store and opened in the ledger"},
+        Case{all, "DELETE FROM ledger WHERE seq = 3",
+             "round 1.1 is committed in the store and opened in the ledger"}}) {
     StartOver();
     Boot();
     ConnectAll();
@@ -402,6 +410,31 @@ TEST_F(RecoveryTest, StoreAndLedgerMustTellTheSameStory) {
     Tamper(one.sql);
     ExpectDataLoss(one.named);
   }
+}
+
+// What is left is a chain without a fault, and would say that less was spent.
+TEST_F(RecoveryTest, ALedgerThatLostItsLastRoundsIsDataLoss) {
+  Boot();
+  ConnectAll();
+  RunRound(1);
+  RunRound(2);
+  Tamper("DELETE FROM ledger WHERE seq > 3");
+  ExpectDataLoss("round 1.2 is committed in the store and absent in the ledger");
+  ASSERT_OK_AND_ASSIGN(RoundStore store,
+                       RoundStore::Open(folder_->path(), RoundStore::Access::kRead));
+  EXPECT_ERROR(StoredStatus(store, task_), ErrorCode::kDataLoss) << "nor is it shown";
+}
+// A round whose shares were asked for was charged for good, whatever the ledger says.
+TEST_F(RecoveryTest, AnOpenedRoundThatWasGivenBackIsDataLoss) {
+  Boot();
+  ConnectAll();
+  RunRound(1, 3);
+  ASSERT_OK(Recover());  // released
+  Tamper("UPDATE rounds SET survivors = 20");
+  Tamper(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) "
+      "INSERT INTO devices SELECT i, 1, 0 FROM n");
+  ExpectDataLoss("round 1.1 is abandoned in the store and released in the ledger");
 }
 
 TEST_F(RecoveryTest, ALedgerWhoseChainIsBrokenIsDataLoss) {

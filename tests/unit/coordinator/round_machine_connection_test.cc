@@ -88,6 +88,34 @@ TEST(RoundMachineConnectionTest, WhoLeavesTheTaskIsNotInvitedAgainUntilItConnect
   EXPECT_EQ(machine.Give(World().Connected(0)), "draw -> drawing");
   EXPECT_EQ(Eligible(machine.core()).size(), kDevices);
 }
+// A few that decline must not end the task for everybody: nobody has taken part yet.
+TEST(RoundMachineConnectionTest, ATaskDoesNotEndBecauseDevicesDecline) {
+  MachineConfig config = World().config;
+  config.connected_min = kDevices;
+  Machine machine = Announced(config);
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    machine.Give(event::Left{RoundMachineWorld::Number(i), {1, 1}, 0, wire::LeaveScope::kTask});
+  }
+  for (std::uint32_t i = 5; i < kDevices; ++i) {
+    machine.Give(World().Message(1, i, FrameType::kAdvertise));
+  }
+  ASSERT_EQ(machine.name(), "paused");
+  EXPECT_EQ(machine.Give(event::PauseOver{}), "-> gathering");
+}
+// What Welcome tells a device that comes back.
+TEST(RoundMachineConnectionTest, WhoHasLeftIsNotActiveInTheOpenRound) {
+  Machine machine = Announced(World().config);
+  const auto active = [&machine](std::uint32_t device) {
+    return secagg::IsActive(std::get<state::Running>(machine.state().phase).session,
+                            World().Identity(device));
+  };
+  machine.Give(event::Disconnected{RoundMachineWorld::Number(0)});
+  EXPECT_FALSE(active(0));
+  EXPECT_TRUE(active(1));
+  EXPECT_FALSE(secagg::IsActive(std::get<state::Running>(machine.state().phase).session,
+                                secagg::MemberId{std::byte{9}}))
+      << "never invited";
+}
 TEST(RoundMachineConnectionTest, WhoLeavesARoundIsInvitedToTheNext) {
   Machine machine = Announced(World().config);
   machine.Give(event::Left{RoundMachineWorld::Number(0), {1, 1}, 0});

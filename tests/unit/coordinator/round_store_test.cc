@@ -10,8 +10,6 @@
 namespace demur::coordinator {
 namespace {
 
-constexpr std::int64_t kMinute = 60'000;  // ms
-
 TEST_F(RoundStoreTest, OpenWithoutInitSaysWhatToDo) {
   const auto store = RoundStore::Open(dir_, Access::kRead);
   ASSERT_FALSE(store.has_value());
@@ -75,7 +73,7 @@ TEST_F(RoundStoreTest, OneRoundIsOpenAtATime) {
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
   ASSERT_OK(store.Reserve(MakeRound(1, 0), {Entry(1)}));
   EXPECT_ERROR(store.Reserve(MakeRound(2, 0), {Entry(2)}), ErrorCode::kFailedPrecondition);
-  EXPECT_ERROR(store.BumpEpoch(kMinute), ErrorCode::kFailedPrecondition);
+  EXPECT_ERROR(store.BumpEpoch(0), ErrorCode::kFailedPrecondition);
 }
 TEST_F(RoundStoreTest, ASurvivorSetIsFixedOnce) {
   ASSERT_OK(Create());
@@ -159,25 +157,34 @@ TEST_F(RoundStoreTest, ARestoredBackupGetsIdsThatWereNeverUsed) {
 }
 // Each copy says epoch 1, and devices have seen what the first restore made of it.
 TEST_F(RoundStoreTest, ABackupThatIsRestoredTwiceGetsTwoEpochs) {
-  const auto restore = [this](std::int64_t now) -> Result<std::uint32_t> {
+  const auto restore = [this](std::int64_t now_unix_ms) -> Result<std::uint32_t> {
     SetUp();
     DEMUR_RETURN_IF_ERROR(Create());
     DEMUR_TRY(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-    return store.BumpEpoch(now);
+    return store.BumpEpoch(now_unix_ms);
   };
-  ASSERT_OK_AND_ASSIGN(const std::uint32_t first, restore(30'000'000 * kMinute));
-  ASSERT_OK_AND_ASSIGN(const std::uint32_t second, restore(30'000'001 * kMinute));
-  EXPECT_EQ(first, 30'000'000U);
+  constexpr std::int64_t kSince2020 = 1'577'836'800;
+  ASSERT_OK_AND_ASSIGN(const std::uint32_t first, restore((kSince2020 + 200'000'000) * 1000));
+  ASSERT_OK_AND_ASSIGN(const std::uint32_t second, restore((kSince2020 + 200'000'001) * 1000));
+  EXPECT_EQ(first, 200'000'000U);
   EXPECT_GT(second, first);
 }
-TEST_F(RoundStoreTest, TheSequenceOfRevocationListsOnlyGrows) {
+TEST_F(RoundStoreTest, RevocationsOnlyGrow) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
-  EXPECT_EQ(store.Load()->revocations, 0U);
-  ASSERT_OK(store.KeepRevocations(7));
-  ASSERT_OK(store.KeepRevocations(7));
-  EXPECT_ERROR(store.KeepRevocations(6), ErrorCode::kFailedPrecondition);
-  EXPECT_EQ(store.Load()->revocations, 7U);
+  EXPECT_EQ(store.Load()->revoked.sequence, 0U);
+  const std::vector<DeviceNumber> two = {DeviceNumber(3), DeviceNumber(9)};
+  ASSERT_OK(store.KeepRevocations({2, 5, two}));
+  ASSERT_OK(store.KeepRevocations({2, 6, two}));
+  EXPECT_ERROR(store.KeepRevocations({1, 7, {DeviceNumber(3)}}), ErrorCode::kFailedPrecondition);
+  EXPECT_ERROR(store.KeepRevocations({2, 7, {DeviceNumber(3), DeviceNumber(8)}}),
+               ErrorCode::kFailedPrecondition)
+      << "an authority that was restored counts to two again";
+  EXPECT_ERROR(store.KeepRevocations({3, 7, {DeviceNumber(3), DeviceNumber(7), DeviceNumber(8)}}),
+               ErrorCode::kFailedPrecondition);
+  ASSERT_OK_AND_ASSIGN(const Snapshot now, store.Load());
+  EXPECT_EQ(now.revoked.sequence, 2U);
+  EXPECT_EQ(now.revoked.devices, two);
 }
 TEST_F(RoundStoreTest, OldBlobsAreThinnedOutAndTheirHashesStay) {
   ASSERT_OK(Create());

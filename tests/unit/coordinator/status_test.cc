@@ -75,7 +75,24 @@ TEST(StatusTest, WeakPrivacyAndABackupAreSaid) {
   budget.weak_privacy = true;
   budget.restored = true;
   ExpectHas(DescribePrivacy(budget), "WEAK PRIVACY");
-  ExpectHas(DescribePrivacy(budget), "rounds after the copy are not counted");
+  ExpectHas(DescribePrivacy(budget), "counted as spent whole");
+}
+// What devices spent after the copy was made is not in the ledger.
+TEST(StatusTest, AnEpsilonAfterARestoreIsThePromise) {
+  TaskConfig config;
+  config.id = TaskId{};
+  config.cohort = 20;
+  config.model = {.algorithm = "item_statistics", .items = 4};
+  config.privacy.noise = true;
+  config.privacy.delta = 1e-6;
+  config.privacy.population = 1000;
+  ASSERT_OK_AND_ASSIGN(const PreparedTask task, PreparedTask::Create(config));
+  ASSERT_OK_AND_ASSIGN(const dp::Ledger empty, dp::Ledger::Create(task.ledger_policy()));
+  ASSERT_OK_AND_ASSIGN(const auto first, ViewBudget(empty, task, kFirstEpoch));
+  ASSERT_OK_AND_ASSIGN(const auto restored, ViewBudget(empty, task, 200'000'000));
+  EXPECT_EQ(first->epsilon_spent, 0);
+  EXPECT_EQ(restored->epsilon_spent, 6);
+  ExpectHas(DescribePrivacy(restored), "epsilon <= 6.000 of 6 spent");
 }
 TEST(StatusTest, WithoutNoiseThereIsNoEpsilon) {
   StatusView status = Sample();

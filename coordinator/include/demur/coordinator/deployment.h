@@ -58,11 +58,12 @@ Result<Deployment> LoadDeployment(const std::string& dir);
 // kFailedPrecondition: expired, or the authority of ca.pem did not sign it; names file and cure.
 Status CheckCertificate(const Deployment& deployment, std::int64_t now_s);
 
-// The authority's list, or an empty one where there is no file and never was. `in_force`: sequence
-// of the newest list that was ever in force. Nobody who was shut out comes back because a file was
-// lost: kFailedPrecondition where it is missing or older, kPermissionDenied where the authority did
-// not sign it, kInvalidArgument where it is malformed. All name file and cure.
+// The authority's list, or an empty one where there is no file and never was. `in_force`: the
+// newest list that ever was. Nobody who was shut out comes back because a file or an authority was
+// restored: kFailedPrecondition where it is missing, older or lacks one of them, kPermissionDenied
+// where the authority did not sign it, kInvalidArgument where it is malformed. All name file and
+// cure.
 Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView authority,
-                                               std::uint64_t in_force);
+                                               const crypto::RevocationList& in_force);
 
 }  // namespace demur::coordinator

@@ -19,7 +19,7 @@ struct Recovered {
   model::SharedModel model;
   learning::ServerState server_state;
   std::shared_ptr<const Bytes> model_blob;  // canonical bytes of `model`
-  std::uint64_t revocations = 0;            // Snapshot::revocations
+  crypto::RevocationList revoked;           // Snapshot::revoked
 };
 
 // An open round is abandoned: its charge is released while no unmask request can have left, and
@@ -40,7 +40,8 @@ Result<std::uint32_t> AdoptBackup(RoundStore& store, const PreparedTask& task,
 // kFailedPrecondition: the store is of another task, or task.toml was changed since `init`.
 Status CheckTask(const TaskKey& stored, const PreparedTask& task);
 
-// The ledger that a snapshot's entries give. kDataLoss: they do not hold together.
+// The ledger that a snapshot's entries give. kDataLoss: they do not hold together, or tell another
+// story of a round than the store's records.
 Result<dp::Ledger> ReplayLedger(const Snapshot& snapshot, const PreparedTask& task);
 
 }  // namespace demur::coordinator

@@ -10,6 +10,7 @@
 #include "demur/base/bytes.h"
 #include "demur/base/ids.h"
 #include "demur/base/result.h"
+#include "demur/crypto/operator_files.h"
 #include "demur/storage/database.h"
 
 // What the coordinator must not lose: model versions, rounds, the privacy ledger, optimiser state
@@ -76,10 +77,11 @@ struct TaskKey {
 struct Snapshot {
   TaskKey task;
   std::uint32_t epoch = 0;
-  std::uint64_t revocations = 0;  // sequence of the newest revocation list that was ever in force
-  ModelRow model;                 // the newest, checked against its hash
-  Bytes server_state;             // of that version
+  crypto::RevocationList revoked;  // the newest that was ever in force; `issued` is not kept
+  ModelRow model;                  // the newest, checked against its hash
+  Bytes server_state;              // of that version
   std::vector<LedgerRow> ledger;
+  std::vector<RoundRow> rounds;  // ascending
   std::optional<RoundRow> open_round;
   std::uint32_t last_counter = 0;  // largest RoundId::counter ever reserved
   std::uint32_t committed = 0;
@@ -129,13 +131,13 @@ class RoundStore {
   Status Abandon(RoundId round, std::string_view reason, std::int64_t ended_unix_ms,
                  const std::vector<LedgerRow>& ledger);
   // The operator's word that this directory was restored from a backup: ids of the new epoch are
-  // above every id that devices may have seen, also when the same backup is restored again a
-  // minute later. Returns the new epoch. kFailedPrecondition: a round is open (AdoptBackup settles
-  // it), or epochs are used up.
+  // above every id that devices may have seen, also when the same backup is restored again. Returns
+  // the new epoch. kFailedPrecondition: a round is open (AdoptBackup settles it), or epochs are
+  // used up.
   Result<std::uint32_t> BumpEpoch(std::int64_t now_unix_ms);
-  // A list with this sequence is in force from now on; the same one again changes nothing.
-  // kFailedPrecondition: a newer one was in force.
-  Status KeepRevocations(std::uint64_t sequence);
+  // `list` is in force from now on; the same one again changes nothing. kFailedPrecondition: a
+  // newer one was in force, or one with a device that this one lacks.
+  Status KeepRevocations(const crypto::RevocationList& list);
 
   // Newest first, at most `limit`.
   Result<std::vector<RoundRow>> Rounds(std::uint32_t limit);

@@ -22,7 +22,9 @@ struct BudgetView {
   std::uint32_t participations_max = 0;  // k of the bound: rounds one device may take part in
   std::uint32_t rounds_charged = 0;
   bool weak_privacy = false;
-  bool restored = false;  // RoundStore::BumpEpoch was run: charges after the copy are not in it
+  // RoundStore::BumpEpoch was run: charges after the copy are not known, so that all of the budget
+  // counts as spent.
+  bool restored = false;
   // unit, adjacency and mechanism: dp::EpsilonReport
 };
 

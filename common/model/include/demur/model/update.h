@@ -43,7 +43,7 @@ class Update {
 // Mean change of the slice after unmasking: decoded sum / normaliser, block weights undone,
 // float64, dense over the layout.
 struct MeanUpdate {
-  std::vector<double> values;  // layout.dim() numbers
+  std::vector<double> values;    // layout.dim() numbers
   double Norm() const noexcept;  // L2
 };
 

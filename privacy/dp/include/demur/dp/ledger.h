@@ -105,6 +105,16 @@ struct Reservation {
   LedgerEntry entry;  // to be made durable before the round is announced
 };
 
+// How a round stands in a ledger.
+enum class LedgerStanding : std::uint8_t {
+  kReserved = 1,
+  kOpened = 2,
+  kCommitted = 3,
+  kBurnt = 4,
+  kReleased = 5,
+};
+std::string_view ToString(LedgerStanding standing) noexcept;
+
 // Every method that gives an entry has already taken it into the state, so two reservations can
 // not spend the same budget. When making an entry durable fails, throw the Ledger away and rebuild
 // it from what is on disk.
@@ -148,6 +158,9 @@ class Ledger {
   // Rounds that are reserved or opened: what a restart has to settle.
   std::vector<RoundKey> Unsettled() const;
   bool Opened(const RoundKey& key) const;
+  // Every round that was ever reserved: for whoever keeps a record of its own to compare. The chain
+  // alone does not tell that its last entries were lost.
+  std::map<RoundKey, LedgerStanding> Standings() const;
   std::uint64_t num_entries() const noexcept { return num_entries_; }
   const Hash256& head() const noexcept { return head_; }
   const Policy& policy() const noexcept { return policy_; }
@@ -165,18 +178,18 @@ class Ledger {
   friend bool operator==(const Ledger& a, const Ledger& b);
 
  private:
-  enum class Phase : std::uint8_t { kReserved, kOpened, kSettled };
   struct Session {
-    Phase phase = Phase::kReserved;
+    LedgerStanding standing = LedgerStanding::kReserved;
     Hash256 manifest{};
     std::optional<SkellamCharge> charge;
     RdpCurve curve;
-    bool committed = false;
     bool permit_out = false;
 
+    bool settled() const noexcept { return standing >= LedgerStanding::kCommitted; }
+
     friend bool operator==(const Session& a, const Session& b) {
-      return a.phase == b.phase && a.manifest == b.manifest && a.charge == b.charge &&
-             a.curve == b.curve && a.committed == b.committed;
+      return a.standing == b.standing && a.manifest == b.manifest && a.charge == b.charge &&
+             a.curve == b.curve;
     }
   };
   // What one round costs a participant: its sessions added up.

@@ -279,5 +279,7 @@ std::string_view NameOf(const ServerState& state) noexcept;
 const dp::RoundPermit* PermitOf(const ServerState& state) noexcept;
 // Members that the current phase still waits for.
 std::uint32_t PendingMembers(const ServerState& state) noexcept;
+// Whether the session still listens to `member`: invited, and neither gone, late nor excluded.
+bool IsActive(const ServerState& state, const MemberId& member) noexcept;
 
 }  // namespace demur::secagg
