@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "demur/secagg/parameters.h"
@@ -168,7 +169,13 @@ INSTANTIATE_TEST_SUITE_P(Each, ExactRuleTest,
                                            Assumptions{200, 300, 20, 10},
                                            Assumptions{330, 330, 10, 5},
                                            Assumptions{400, 0, 40, 40}, Assumptions{1, 899, 1, 1},
-                                           Assumptions{10, 10, 0, 0}));
+                                           Assumptions{10, 10, 0, 0}),
+                         [](const auto& tried) {
+                           const Assumptions& a = tried.param;
+                           return std::to_string(a.corrupt_permille) + "_" +
+                                  std::to_string(a.dropout_permille) + "_" +
+                                  std::to_string(a.sigma) + "_" + std::to_string(a.eta);
+                         });
 
 // More that may be corrupt, more that may leave and smaller chances of failure never cost fewer
 // neighbours, and never end in an answer where the milder case had none.
