@@ -2,18 +2,21 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <asio/co_spawn.hpp>
 #include <asio/thread_pool.hpp>
 #include <asio/use_future.hpp>
+#include <csignal>
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "demur/authority/authority.h"
@@ -42,6 +45,8 @@ namespace demur::testing {
 
 inline constexpr std::string_view kCoordinatorArgument = "--coordinator";
 inline constexpr std::string_view kCrashServerName = "coordinator.test";
+// Where the coordinator process finds the pipe into which it writes its port once it listens.
+inline constexpr int kPortPipe = 3;
 
 // What the coordinator process does: argv is {program, --coordinator, folder, port, stop after}.
 // Every frame is appended to folder/frames before it is handled.
@@ -74,8 +79,8 @@ inline int CoordinatorMain(char** argv) {
       std::fprintf(stderr, "coordinator: %s\n", server.error().message().c_str());
       return 1;
     }
-    const std::string port = std::to_string((*server)->port());
-    if (WriteFileAtomically(folder + "/port", AsBytes(port), FileMode::kPublic)) {
+    const std::uint16_t port = (*server)->port();
+    if (::write(kPortPipe, &port, sizeof port) == ssize_t{sizeof port}) {
       code = (*server)->Wait() ? 0 : 1;
     }
   }
@@ -93,6 +98,13 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
     ASSERT_OK(MakeOperatorFiles());
   }
   void TearDown() override {
+    // Those that a failed assertion left behind: they would hold the folder and wait for ever.
+    const std::set<pid_t> left = children_;
+    for (const pid_t child : left) {
+      ::kill(child, SIGKILL);
+      WaitFor(child);
+    }
+    ClosePortPipe();
     for (const auto& device : devices_) device->Stop();
     for (auto& run : runs_) run.wait();
     devices_.clear();
@@ -135,18 +147,32 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
 
   // `crash_at`: DEMUR_CRASH_AT, or empty.
   pid_t StartCoordinator(const std::string& crash_at) {
-    return Spawn({"/proc/self/exe", std::string(kCoordinatorArgument), Folder(),
-                  std::to_string(port_), std::to_string(kRounds)},
-                 crash_at);
+    ClosePortPipe();
+    std::array<int, 2> ends{-1, -1};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    port_pipe_ = ends[0];
+    const pid_t child = Spawn({"/proc/self/exe", std::string(kCoordinatorArgument), Folder(),
+                               std::to_string(port_), std::to_string(kRounds)},
+                              crash_at, ends[1]);
+    ::close(ends[1]);
+    return child;
   }
-  static pid_t Spawn(std::vector<std::string> words, const std::string& crash_at) {
+  // `port_pipe`: becomes the child's kPortPipe; -1: it has none.
+  pid_t Spawn(std::vector<std::string> words, const std::string& crash_at, int port_pipe = -1) {
     std::vector<std::string> variables;
     for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
     if (!crash_at.empty()) variables.push_back("DEMUR_CRASH_AT=" + crash_at);
+    posix_spawn_file_actions_t actions;
+    EXPECT_EQ(::posix_spawn_file_actions_init(&actions), 0);
+    if (port_pipe >= 0) {
+      EXPECT_EQ(::posix_spawn_file_actions_adddup2(&actions, port_pipe, kPortPipe), 0);
+    }
     pid_t child = 0;
-    const int failed = ::posix_spawn(&child, words[0].c_str(), nullptr, nullptr,
+    const int failed = ::posix_spawn(&child, words[0].c_str(), &actions, nullptr,
                                      Pointers(words).data(), Pointers(variables).data());
+    ::posix_spawn_file_actions_destroy(&actions);
     EXPECT_EQ(failed, 0);
+    if (failed == 0) children_.insert(child);
     return child;
   }
   static std::vector<char*> Pointers(std::vector<std::string>& words) {
@@ -156,25 +182,28 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
     return out;
   }
   // The child's status once it has ended.
-  static int WaitFor(pid_t child) {
+  int WaitFor(pid_t child) {
     int status = 0;
     EXPECT_EQ(::waitpid(child, &status, 0), child);
+    children_.erase(child);
     return status;
   }
-  // Blocks until the coordinator has written its port: it does so after it listens, or it ends.
-  Status LearnPort(pid_t child) {
-    while (true) {
-      const auto text = ReadTextFile(Folder() + "/port", 16);
-      if (text) {
-        port_ = static_cast<std::uint16_t>(std::stoul(*text));
-        return {};
-      }
-      int status = 0;
-      if (::waitpid(child, &status, WNOHANG) == child) {
-        return Error(ErrorCode::kUnavailable, "the coordinator ended before it listened");
-      }
-      std::this_thread::yield();
+  // Blocks until the coordinator that was started last listens; an error when it ends before, or
+  // when a minute has passed.
+  Status LearnPort() {
+    constexpr int kLimitMs = 60'000;
+    pollfd readable{port_pipe_, POLLIN, 0};
+    if (::poll(&readable, 1, kLimitMs) != 1) {
+      return Error(ErrorCode::kDeadlineExceeded, "the coordinator does not listen");
     }
+    if (::read(port_pipe_, &port_, sizeof port_) != ssize_t{sizeof port_}) {
+      return Error(ErrorCode::kUnavailable, "the coordinator ended before it listened");
+    }
+    return {};
+  }
+  void ClosePortPipe() {
+    if (port_pipe_ >= 0) ::close(port_pipe_);
+    port_pipe_ = -1;
   }
 
   // `in_process` of the kDevices run here; the token file is for the others.
@@ -230,6 +259,8 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
   std::vector<std::unique_ptr<client::Device>> devices_;
   std::vector<std::future<Status>> runs_;
   std::uint16_t port_ = 0;
+  int port_pipe_ = -1;        // the end that is read here
+  std::set<pid_t> children_;  // that have not been waited for
 };
 
 }  // namespace demur::testing

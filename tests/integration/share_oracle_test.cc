@@ -38,12 +38,13 @@ class ShareOracleTest : public ::testing::Test {
   static Bytes Signed(Bytes body) { return wire::Encode(wire::SignedBody{std::move(body), {}}); }
 
   // Member 0 owns real seeds; the others only hold.
-  void Advertise(std::uint8_t member) {
+  void Advertise(std::uint8_t member, std::uint8_t mask_seed = 100, std::uint8_t self_seed = 200) {
     wire::Advertise advertise;
     advertise.identity_key.fill(std::byte{static_cast<unsigned char>(member + 1)});
     advertise.certificate = {std::byte{1}};
-    advertise.mask_key = secagg::KeyPairFromSeed({}, Filled(100)).value().public_key;
-    advertise.self_commitment = secagg::SelfCommitment({}, advertise.identity_key, Filled(200));
+    advertise.mask_key = secagg::KeyPairFromSeed({}, Filled(mask_seed)).value().public_key;
+    advertise.self_commitment =
+        secagg::SelfCommitment({}, advertise.identity_key, Filled(self_seed));
     oracle_.Take(DeviceNumber(member + 1U), wire::FrameType::kAdvertise,
                  Signed(wire::Encode(advertise)));
   }
@@ -75,6 +76,22 @@ TEST_F(ShareOracleTest, SeesBothSeedsWhereTheyCanBeOpened) {
   EXPECT_EQ(verdict.self_seeds, 1U);
   EXPECT_EQ(verdict.mask_seeds, 1U);
   EXPECT_EQ(verdict.both, 1U);
+}
+// The coordinator may have taken the first M1 of a device that came back with another, or the
+// second: either way what was opened is noticed.
+TEST_F(ShareOracleTest, SeesThroughAnotherAdvertisementOfTheSameMember) {
+  for (const bool before : {true, false}) {
+    oracle_ = ShareOracle(kLimits);
+    if (before) Advertise(0, 7, 8);
+    SetUp();
+    if (!before) Advertise(0, 7, 8);
+    Reveal(wire::ShareKind::kSelf, kThreshold);
+    Reveal(wire::ShareKind::kMask, kThreshold);
+    const ShareOracle::Verdict verdict = oracle_.Judge();
+    EXPECT_EQ(verdict.self_seeds, 1U) << before;
+    EXPECT_EQ(verdict.mask_seeds, 1U) << before;
+    EXPECT_EQ(verdict.both, 1U) << before;
+  }
 }
 TEST_F(ShareOracleTest, OneShareTooFewOpensNothing) {
   Reveal(wire::ShareKind::kSelf, kThreshold);

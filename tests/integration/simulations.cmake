@@ -6,3 +6,7 @@ demur_add_test(NAME crash LABEL integration
   PARTS authority client coordinator privacy/seeded
   DEFINES DEMUR_CLIENT="$<TARGET_FILE:demur-client>")
 add_dependencies(demur_integration_crash_test demur-client)
+# The points it kills at are all there are.
+add_test(NAME integration.fault_points COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/fault_points.sh
+  $<TARGET_FILE:demur_integration_crash_test> ${PROJECT_SOURCE_DIR})
+set_tests_properties(integration.fault_points PROPERTIES LABELS integration TIMEOUT 60)

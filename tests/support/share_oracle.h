@@ -17,7 +17,7 @@
 // What a coordinator could open of its devices' secrets, given every frame that all its
 // incarnations received. A vector is safe as long as nobody can open both its owner's mask seed and
 // self seed, so that is what the oracle looks for: it needs no threshold, it tries every number of
-// the shares it has and compares what comes out with what the owner advertised. For tests.
+// the shares it has and compares what comes out with all that the owner ever advertised. For tests.
 namespace demur::testing {
 
 class ShareOracle {
@@ -47,9 +47,13 @@ class ShareOracle {
     for (const auto& [id, session] : sessions_) {
       const Roster& roster = rosters_.at(session.announce);
       std::uint32_t index = 0;  // a roster is in order of identity keys
-      for (const auto& [identity, member] : roster) {
-        const bool mask = Opens(session, roster, index, member, wire::ShareKind::kMask);
-        const bool self = Opens(session, roster, index, member, wire::ShareKind::kSelf);
+      for (const auto& [identity, advertised] : roster) {
+        bool mask = false;
+        bool self = false;
+        for (const wire::Advertise& m1 : advertised) {
+          mask = mask || Opens(session, roster, index, m1, wire::ShareKind::kMask);
+          self = self || Opens(session, roster, index, m1, wire::ShareKind::kSelf);
+        }
         verdict.mask_seeds += mask ? 1 : 0;
         verdict.self_seeds += self ? 1 : 0;
         verdict.both += mask && self ? 1 : 0;
@@ -69,7 +73,9 @@ class ShareOracle {
 
  private:
   using Identity = wire::PublicKey;
-  using Roster = std::map<Identity, wire::Advertise>;
+  // Every M1 of a member: a device that died may have sent one in each of its lives, and which of
+  // them went into the roster only the coordinator knows.
+  using Roster = std::map<Identity, std::vector<wire::Advertise>>;
   struct Session {
     Hash256 announce{};
     // (dealer, kind) -> holder -> share
@@ -81,7 +87,7 @@ class ShareOracle {
   void TakeAdvertise(DeviceNumber from, ByteView body) {
     auto advertise = wire::DecodeAdvertise(body);
     if (!advertise) return;
-    rosters_[advertise->announce][advertise->identity_key] = *advertise;
+    rosters_[advertise->announce][advertise->identity_key].push_back(*advertise);
     latest_[from] = std::move(*advertise);
   }
   void TakeShares(DeviceNumber from, ByteView body) {

@@ -26,6 +26,7 @@ using FreedBy = internal::Free<kFree>;
 using Constraints = std::unique_ptr<BASIC_CONSTRAINTS, FreedBy<BASIC_CONSTRAINTS_free>>;
 using Usages = std::unique_ptr<EXTENDED_KEY_USAGE, FreedBy<EXTENDED_KEY_USAGE_free>>;
 using Names = std::unique_ptr<GENERAL_NAMES, FreedBy<GENERAL_NAMES_free>>;
+using Time = std::unique_ptr<ASN1_TIME, FreedBy<ASN1_TIME_free>>;
 
 constexpr std::string_view kDevicePrefix = "demur-device-";
 
@@ -38,12 +39,19 @@ Error Refused() {
   return Error(ErrorCode::kPermissionDenied, "certificate refused");
 }
 
-// The whole input is one certificate of sane length.
+// The whole input is one certificate of sane length, in the one encoding that DER has for it: what
+// OpenSSL reads it also takes in others, under which one certificate would be two to whoever hashes
+// it.
 X509Ptr Decode(ByteView der) {
   if (der.empty() || der.size() > kCertificateMaxLen) return nullptr;
   const unsigned char* at = In(der.data());
   X509Ptr certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
   if (certificate == nullptr || at != In(der.data()) + der.size()) return nullptr;
+  if (i2d_X509(certificate.get(), nullptr) != static_cast<int>(der.size())) return nullptr;
+  std::array<unsigned char, kCertificateMaxLen> again{};
+  unsigned char* to = again.data();
+  i2d_X509(certificate.get(), &to);
+  if (!std::equal(der.begin(), der.end(), std::as_bytes(std::span(again)).begin())) return nullptr;
   return certificate;
 }
 
@@ -51,21 +59,37 @@ bool HasExtension(const X509* certificate, int nid) {
   return X509_get_ext_by_NID(certificate, nid, -1) >= 0;
 }
 
-// Only extensions that we issue, each once. What we do not understand might limit what the
-// certificate is good for, so it is refused even when it is not critical.
-bool HasOnlyKnownExtensions(const X509* certificate) {
-  static constexpr std::array<int, 6> kKnown = {
-      NID_basic_constraints,      NID_key_usage,
-      NID_ext_key_usage,          NID_subject_alt_name,
-      NID_subject_key_identifier, NID_authority_key_identifier};
-  std::vector<int> seen;
-  for (int i = 0; i < X509_get_ext_count(certificate); ++i) {
-    const int nid = OBJ_obj2nid(X509_EXTENSION_get_object(X509_get_ext(certificate, i)));
-    if (std::find(kKnown.begin(), kKnown.end(), nid) == kKnown.end()) return false;
-    if (std::find(seen.begin(), seen.end(), nid) != seen.end()) return false;
-    seen.push_back(nid);
+struct IssuedExtension {
+  int nid;
+  bool critical;
+};
+constexpr std::array<IssuedExtension, 6> kIssued = {{{NID_basic_constraints, true},
+                                                     {NID_key_usage, true},
+                                                     {NID_ext_key_usage, false},
+                                                     {NID_subject_key_identifier, false},
+                                                     {NID_authority_key_identifier, false},
+                                                     {NID_subject_alt_name, false}}};
+
+bool BelongsTo(CertificateKind kind, int nid) {
+  if (nid == NID_subject_alt_name) return kind == CertificateKind::kServer;
+  const bool of_leaf = nid == NID_ext_key_usage || nid == NID_authority_key_identifier;
+  return !of_leaf || kind != CertificateKind::kAuthority;
+}
+
+// Exactly the extensions that certificate_issue.cc gives the kind, in its order. What we do not
+// understand might limit what the certificate is good for, so it is refused even when it is not
+// critical; what is missing or may be ignored is not the limit that others read there.
+bool HasItsExtensions(const X509* certificate, CertificateKind kind) {
+  int at = 0;
+  for (const IssuedExtension& issued : kIssued) {
+    if (!BelongsTo(kind, issued.nid)) continue;
+    X509_EXTENSION* extension = X509_get_ext(certificate, at++);  // null behind the last
+    if (extension == nullptr || OBJ_obj2nid(X509_EXTENSION_get_object(extension)) != issued.nid ||
+        (X509_EXTENSION_get_critical(extension) != 0) != issued.critical) {
+      return false;
+    }
   }
-  return true;
+  return at == X509_get_ext_count(certificate);
 }
 
 // The kind that basic constraints, key usage and extended key usage agree on.
@@ -79,8 +103,13 @@ std::optional<CertificateKind> KindOf(X509* certificate) {
   if (constraints->ca != 0) {
     if (key_usage != (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) return std::nullopt;
     if (HasExtension(certificate, NID_ext_key_usage)) return std::nullopt;
+    // One level: an authority makes no authorities.
+    if (constraints->pathlen == nullptr || ASN1_INTEGER_get(constraints->pathlen) != 0) {
+      return std::nullopt;
+    }
     return CertificateKind::kAuthority;
   }
+  if (constraints->pathlen != nullptr) return std::nullopt;
   if (key_usage != KU_DIGITAL_SIGNATURE) return std::nullopt;
   if (usages == nullptr || sk_ASN1_OBJECT_num(usages.get()) != 1) return std::nullopt;
   switch (OBJ_obj2nid(sk_ASN1_OBJECT_value(usages.get(), 0))) {
@@ -158,10 +187,14 @@ std::optional<ServerNames> NamesOf(const X509* certificate) {
   return out;
 }
 
+// A time in the form that DER prescribes for it: what is written back must be what was read.
 std::optional<std::int64_t> UnixTime(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
-  return static_cast<std::int64_t>(timegm(&parts));
+  const std::time_t seconds = timegm(&parts);
+  const Time written(ASN1_TIME_set(nullptr, seconds));
+  if (written == nullptr || ASN1_STRING_cmp(time, written.get()) != 0) return std::nullopt;
+  return static_cast<std::int64_t>(seconds);
 }
 
 bool ReadSerial(const X509* certificate, Serial* out) {
@@ -172,7 +205,7 @@ bool ReadSerial(const X509* certificate, Serial* out) {
   }
   const auto* data = reinterpret_cast<const std::byte*>(ASN1_STRING_get0_data(number));
   std::copy_n(data, out->size(), out->begin());
-  return true;
+  return (out->front() & std::byte{0xc0}) == std::byte{0x40};  // as every serial is made
 }
 
 // Both places that name the signature algorithm, and the key, say Ed25519.
@@ -193,9 +226,15 @@ Result<Certificate> Describe(X509* certificate) {
   const auto name = CommonName(X509_get_subject_name(certificate));
   const auto not_before = UnixTime(X509_get0_notBefore(certificate));
   const auto not_after = UnixTime(X509_get0_notAfter(certificate));
-  if (X509_get_version(certificate) != X509_VERSION_3 || !HasOnlyKnownExtensions(certificate) ||
-      !kind || !name || !not_before || !not_after || !ReadSerial(certificate, &out.serial) ||
+  if (X509_get_version(certificate) != X509_VERSION_3 || !kind ||
+      !HasItsExtensions(certificate, *kind) || !name || !not_before || !not_after ||
+      *not_before > *not_after || !ReadSerial(certificate, &out.serial) ||
       !IsEd25519(certificate, &out.public_key)) {
+    return Bad();
+  }
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  if (*kind == CertificateKind::kAuthority &&
+      X509_NAME_cmp(subject, X509_get_issuer_name(certificate)) != 0) {
     return Bad();
   }
   out.kind = *kind;
@@ -205,8 +244,6 @@ Result<Certificate> Describe(X509* certificate) {
     auto names = NamesOf(certificate);
     if (!names) return Bad();
     out.names = std::move(*names);
-  } else if (HasExtension(certificate, NID_subject_alt_name)) {
-    return Bad();
   }
   if (*kind == CertificateKind::kDevice) {
     const auto device = DeviceOf(out.name);

@@ -42,6 +42,9 @@ Result<Ed25519KeyPair> PrivateKeyFromDer(ByteView der) {
 Status WriteNewKeyFile(const std::string& path, const Ed25519KeyPair& key) {
   std::error_code ec;
   const auto status = std::filesystem::symlink_status(path, ec);
+  if (status.type() == std::filesystem::file_type::none) {
+    return Error(ErrorCode::kUnavailable, path + ": " + ec.message());
+  }
   if (status.type() != std::filesystem::file_type::not_found) {
     return Error(ErrorCode::kFailedPrecondition,
                  path + ": there is something already, and a key is never overwritten");

@@ -46,6 +46,23 @@ constexpr std::array<PublicKey, 5> kLowOrder = {
 constexpr PublicKey kFieldPrime =
     FromWords(0xffffffffffffffedU, 0xffffffffffffffffU, 0xffffffffffffffffU, 0x7fffffffffffffffU);
 
+// The same for Ed25519: y of the points of order 1, 2, 4 and 8, and the two that have a second
+// spelling (p and p + 1). The top bit is the sign of x and does not count.
+constexpr std::array<PublicKey, 7> kSmallOrder = {
+    FromWords(0, 0, 0, 0),
+    FromWords(1, 0, 0, 0),
+    FromWords(0xb027b2c28f95e826U, 0xf098eff289f4c345U, 0x3933c6d305acdfd5U, 0x05fc536d880238b1U),
+    FromWords(0x4fd84d3d706a17c7U, 0x0f67100d760b3cbaU, 0xc6cc392cfa53202aU, 0x7a03ac9277fdc74eU),
+    FromWords(0xffffffffffffffecU, 0xffffffffffffffffU, 0xffffffffffffffffU, 0x7fffffffffffffffU),
+    kFieldPrime,
+    FromWords(0xffffffffffffffeeU, 0xffffffffffffffffU, 0xffffffffffffffffU, 0x7fffffffffffffffU),
+};
+
+bool HasSmallOrder(PublicKey key) {
+  key.back() &= std::byte{0x7f};
+  return std::find(kSmallOrder.begin(), kSmallOrder.end(), key) != kSmallOrder.end();
+}
+
 // Public keys are not secret: an ordinary comparison from the high byte down will do.
 bool IsCanonical(const PublicKey& key) {
   return std::lexicographical_compare(key.rbegin(), key.rend(), kFieldPrime.rbegin(),
@@ -142,6 +159,8 @@ Result<Signature> Sign(const Ed25519KeyPair& key, ByteView message) {
 }
 
 bool Verify(const PublicKey& key, ByteView message, const Signature& signature) {
+  // OpenSSL takes these, as RFC 8032 allows, and anybody can sign for them.
+  if (HasSmallOrder(key)) return false;
   const Key peer = internal::PublicFromRaw(EVP_PKEY_ED25519, key);
   const internal::MdContext context(EVP_MD_CTX_new());
   const bool good =

@@ -1,6 +1,10 @@
 #include "demur/crypto/aead.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <set>
+#include <string>
 
 #include "crypto_test_util.h"
 #include "result_matchers.h"
@@ -99,6 +103,56 @@ TEST_F(SealedTest, AnEmptyPlaintextIsStillAuthenticated) {
   ASSERT_OK_AND_ASSIGN(const SecretBytes opened, Open(key_, nonce_, aad_, sealed));
   EXPECT_TRUE(opened.empty());
   EXPECT_ERROR(Open(key_, nonce_, {}, sealed), ErrorCode::kDataLoss);
+}
+
+// 2^30 bytes and one that are there without being paid for: nothing may read them.
+class ReservedMemory {
+ public:
+  static constexpr std::size_t kLen = (std::size_t{1} << 30) + 1;
+  ReservedMemory()
+      : at_(::mmap(nullptr, kLen, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
+  ReservedMemory(const ReservedMemory&) = delete;
+  ReservedMemory& operator=(const ReservedMemory&) = delete;
+  ~ReservedMemory() { ::munmap(at_, kLen); }
+  ByteView view() const {
+    return at_ == MAP_FAILED ? ByteView() : ByteView(static_cast<const std::byte*>(at_), kLen);
+  }
+
+ private:
+  void* at_;
+};
+
+TEST_F(SealedTest, InputBeyondWhatTheLibraryCountsIsRefusedUnread) {
+  const ReservedMemory memory;
+  ASSERT_EQ(memory.view().size(), ReservedMemory::kLen);
+  EXPECT_ERROR(Seal(key_, nonce_, memory.view(), plaintext_), ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(Seal(key_, nonce_, aad_, memory.view()), ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(Open(key_, nonce_, memory.view(), sealed_), ErrorCode::kDataLoss);
+  EXPECT_ERROR(Open(key_, nonce_, aad_, memory.view()), ErrorCode::kDataLoss);
+}
+// Associated data and ciphertext are told apart: what moves from one to the other is noticed.
+TEST_F(SealedTest, BytesDoNotMoveBetweenTheTwoInputs) {
+  ByteWriter both;
+  both.Raw(aad_).Raw(sealed_);
+  for (std::size_t cut = 0; cut <= both.bytes().size(); ++cut) {
+    const ByteView all = both.bytes();
+    const auto opened = Open(key_, nonce_, all.first(cut), all.subspan(cut));
+    EXPECT_EQ(opened.has_value(), cut == aad_.size()) << cut;
+  }
+}
+TEST_F(SealedTest, EachNonceAndKeyGivesAnotherText) {
+  std::set<std::string> seen;
+  for (std::size_t bit = 0; bit < 96; ++bit) {
+    AeadNonce nonce = nonce_;
+    nonce[bit / 8] ^= std::byte(1U << (bit % 8));
+    seen.insert(ToHex(Seal(key_, nonce, aad_, plaintext_).value()));
+  }
+  for (std::size_t bit = 0; bit < 256; ++bit) {
+    SecretArray<32> key = key_.Clone();
+    key.mutable_view()[bit / 8] ^= std::byte(1U << (bit % 8));
+    seen.insert(ToHex(Seal(key, nonce_, aad_, plaintext_).value()));
+  }
+  EXPECT_EQ(seen.size(), 352U);
 }
 
 }  // namespace

@@ -34,6 +34,13 @@ inline SecretArray<32> FilledKey(unsigned char fill) {
   return key;
 }
 
+// first, first + 1, ... mod 256.
+inline Bytes Counting(unsigned char first, std::size_t len) {
+  Bytes out(len);
+  for (std::size_t i = 0; i < len; ++i) out[i] = std::byte{static_cast<unsigned char>(first + i)};
+  return out;
+}
+
 inline Bytes Repeat(unsigned char byte, std::size_t times) { return Bytes(times, std::byte{byte}); }
 
 }  // namespace demur::crypto::testing

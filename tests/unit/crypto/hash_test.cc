@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "crypto_test_util.h"
+#include "demur/base/file.h"
 #include "demur/crypto/labels.h"
 #include "result_matchers.h"
 
@@ -88,16 +91,36 @@ TEST(HkdfSha256Test, EveryInputMatters) {
                                  HkdfKey(AsBytes("ikm"), AsBytes("salt"), AsBytes("infp")).view()));
 }
 
+// Every text of labels.h, as the source has them: a new one cannot be left out here.
+std::vector<std::string> Labels() {
+  const auto source = ReadTextFile(DEMUR_LABELS, 100'000);
+  EXPECT_OK(source);
+  std::vector<std::string> out;
+  std::size_t constants = 0;
+  for (std::size_t at = 0; (at = source->find("constexpr", at)) != std::string::npos;) {
+    const std::size_t begin = source->find('"', at) + 1;
+    const std::size_t end = source->find('"', begin);
+    out.push_back(source->substr(begin, end - begin));
+    at = end;
+    ++constants;
+  }
+  EXPECT_EQ(out.size(), constants);
+  return out;
+}
+
 TEST(LabelTest, NoTwoPurposesShareALabel) {
-  const std::vector<std::string_view> all = {
-      label::kSecAggSession, label::kSecAggGraph,     label::kSecAggCommittee,
-      label::kSecAggX25519,  label::kSecAggShare,     label::kSecAggShareAad,
-      label::kSecAggPair,    label::kSecAggSelf,      label::kSecAggCommit,
-      label::kSecAggConfirm, label::kSecAggSignature, label::kCertifyRequest,
-      label::kEnrolRequest,  label::kRevocationList,  label::kTokenId,
-      label::kStoreKey,      label::kStoreRow,        label::kSeeded,
-      label::kLedger};
-  EXPECT_EQ(std::set<std::string_view>(all.begin(), all.end()).size(), all.size());
+  const std::vector<std::string> all = Labels();
+  EXPECT_GE(all.size(), 21U);
+  EXPECT_EQ(std::set<std::string>(all.begin(), all.end()).size(), all.size());
+  EXPECT_NE(std::find(all.begin(), all.end(), label::kSecAggShareHash), all.end());
+}
+// Operator files sign a label, a zero byte and a body: where a label ends must be plain.
+TEST(LabelTest, NoneIsEmptyOrHoldsAZeroByte) {
+  for (const std::string& label : Labels()) {
+    EXPECT_FALSE(label.empty());
+    EXPECT_TRUE(std::all_of(label.begin(), label.end(), [](char c) { return c > ' ' && c <= '~'; }))
+        << label;
+  }
 }
 
 }  // namespace

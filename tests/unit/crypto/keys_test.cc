@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include "crypto_test_util.h"
@@ -45,6 +47,43 @@ TEST(X25519Test, BothSidesAgree) {
   EXPECT_TRUE(ConstantTimeEqual(ab.view(), ba.view()));
   EXPECT_OK(CheckX25519PublicKey(a.public_key));
   EXPECT_OK(CheckX25519PublicKey(b.public_key));
+}
+
+// RFC 7748, section 5: three low bits and the top bit of a scalar are cleared, bit 254 is set.
+TEST(X25519Test, BitsThatClampingOverwritesDoNotMatter) {
+  ASSERT_OK_AND_ASSIGN(const X25519KeyPair base, X25519FromSeed(FilledKey(0x57)));
+  for (std::size_t bit = 0; bit < 256; ++bit) {
+    SecretArray<32> seed = FilledKey(0x57);
+    seed.mutable_view()[bit / 8] ^= std::byte(1U << (bit % 8));
+    ASSERT_OK_AND_ASSIGN(const X25519KeyPair other, X25519FromSeed(seed));
+    const bool overwritten = bit < 3 || bit >= 254;
+    EXPECT_EQ(other.public_key == base.public_key, overwritten) << bit;
+  }
+}
+TEST(X25519Test, OneAgreementServesManyPeersAndSurvivesARefusedOne) {
+  ASSERT_OK_AND_ASSIGN(X25519Agreement first, X25519Agreement::Create(FilledKey(0x21)));
+  X25519Agreement agreement = std::move(first);
+  for (unsigned char peer = 1; peer < 20; ++peer) {
+    ASSERT_OK_AND_ASSIGN(const X25519KeyPair pair, X25519FromSeed(FilledKey(peer)));
+    EXPECT_ERROR(agreement.With(PublicKey{}), ErrorCode::kInvalidArgument);
+    ASSERT_OK_AND_ASSIGN(const SecretArray<32> kept, agreement.With(pair.public_key));
+    ASSERT_OK_AND_ASSIGN(const SecretArray<32> fresh, X25519(FilledKey(0x21), pair.public_key));
+    EXPECT_TRUE(ConstantTimeEqual(kept.view(), fresh.view())) << int{peer};
+  }
+}
+// All 19 numbers from the prime to 2^255 - 1 are second spellings; the 17 above p + 1 of points
+// that are good. Below the prime only the five of small order are refused.
+TEST(X25519Test, CanonicalEndsAtThePrime) {
+  for (unsigned low = 0xd8; low <= 0xff; ++low) {
+    PublicKey key;
+    key.fill(std::byte{0xff});
+    key[0] = std::byte(low);
+    key[31] = std::byte{0x7f};
+    const bool good = low < 0xec;  // 0xec is -1, of order 4; 0xed the prime
+    EXPECT_EQ(CheckX25519PublicKey(key).has_value(), good) << low;
+    key[31] = std::byte{0xff};
+    EXPECT_ERROR(CheckX25519PublicKey(key), ErrorCode::kInvalidArgument) << low;
+  }
 }
 
 // Points of order 1, 2, 4 and 8, canonical: any scalar makes the all-zero secret of them.
@@ -155,6 +194,72 @@ TEST(Ed25519Test, AnotherKeyDoesNotVerify) {
   PublicKey not_a_point{};
   not_a_point.fill(std::byte{0xff});
   EXPECT_FALSE(Verify(not_a_point, AsBytes("m"), signature));
+}
+// The eight points of small order and their other spellings, top bit (the sign) clear.
+constexpr const char* kSmallOrder[] = {
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"};
+
+// With S = 0 the equation is R = -h A: under a key of order n one message in n or so is "signed" by
+// the neutral element, and anybody can search for one. Such a key must verify nothing.
+TEST(Ed25519Test, AKeyOfSmallOrderVerifiesNothing) {
+  std::vector<Signature> candidates;
+  for (const char* point : kSmallOrder) {
+    for (const unsigned sign : {0U, 0x80U}) {
+      Signature forged{};
+      const auto r = HexArray<32>(point);
+      std::copy(r.begin(), r.end(), forged.begin());
+      forged[31] |= std::byte(sign);
+      candidates.push_back(forged);
+    }
+  }
+  for (const char* point : kSmallOrder) {
+    for (const unsigned sign : {0U, 0x80U}) {
+      PublicKey key = HexArray<32>(point);
+      key[31] |= std::byte(sign);
+      for (int message = 0; message < 40; ++message) {
+        const std::string text = "message " + std::to_string(message);
+        for (const Signature& forged : candidates) {
+          EXPECT_FALSE(Verify(key, AsBytes(text), forged)) << ToHex(key) << " " << text;
+        }
+      }
+    }
+  }
+}
+// S and S + L are one number mod L: only the smaller is a signature (RFC 8032, section 5.1.7).
+TEST(Ed25519Test, ASignatureHasOneForm) {
+  const auto order =
+      HexArray<32>("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+  ASSERT_OK_AND_ASSIGN(const Ed25519KeyPair key, Ed25519FromSeed(FilledKey(0x0a)));
+  for (int message = 0; message < 20; ++message) {
+    const std::string text = std::to_string(message);
+    ASSERT_OK_AND_ASSIGN(Signature twin, Sign(key, AsBytes(text)));
+    ASSERT_TRUE(Verify(key.public_key, AsBytes(text), twin));
+    unsigned carry = 0;
+    for (std::size_t i = 0; i < 32; ++i) {
+      carry += std::to_integer<unsigned>(twin[32 + i]) + std::to_integer<unsigned>(order[i]);
+      twin[32 + i] = std::byte(carry & 0xffU);
+      carry >>= 8;
+    }
+    EXPECT_FALSE(Verify(key.public_key, AsBytes(text), twin)) << message;
+  }
+}
+TEST(Ed25519Test, AMessageOfAnyLengthIsSignedWhole) {
+  ASSERT_OK_AND_ASSIGN(const Ed25519KeyPair key, Ed25519FromSeed(FilledKey(0x0b)));
+  std::set<std::string> signatures;
+  for (std::size_t len = 0; len <= 300; ++len) {
+    const Bytes message = testing::Repeat(0, len);
+    ASSERT_OK_AND_ASSIGN(const Signature signature, Sign(key, message));
+    EXPECT_TRUE(Verify(key.public_key, message, signature)) << len;
+    EXPECT_FALSE(Verify(key.public_key, testing::Repeat(0, len + 1), signature)) << len;
+    signatures.insert(ToHex(signature));
+  }
+  EXPECT_EQ(signatures.size(), 301U);
 }
 TEST(Ed25519Test, ACloneSignsTheSame) {
   ASSERT_OK_AND_ASSIGN(const Ed25519KeyPair key, Ed25519FromSeed(FilledKey(0x09)));

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "crypto_test_util.h"
 #include "demur/base/json.h"
 #include "result_matchers.h"
@@ -15,6 +20,28 @@ std::string Set(std::string_view text, std::string_view key, Json value) {
   Json json = Json::Parse(text).value();
   json.Set(key, std::move(value));
   return json.Dump();
+}
+
+// Every change of one field of `object`: left out, under another name, and of every other type.
+std::vector<std::string> BrokenFields(const std::string& object) {
+  const Json json = Json::Parse(object).value();
+  std::vector<std::string> out;
+  for (const auto& [key, value] : *json.object()) {
+    Json without;
+    for (const auto& [other, kept] : *json.object()) {
+      if (other != key) without.Set(other, kept);
+    }
+    out.push_back(without.Dump());
+    out.push_back(without.Set(key + "_", value).Dump());
+    const Json::Array others = {
+        Json(),       Json(true),          Json(1.5),
+        Json("text"), Json(Json::Array{}), Json::Parse("{\"a\":1}").value()};
+    for (const Json& other : others) {
+      const bool fits = other.array() != nullptr && value.array() != nullptr;
+      if (!fits) out.push_back(Set(object, key, other));
+    }
+  }
+  return out;
 }
 
 class CertifyRequestTest : public ::testing::Test {
@@ -72,6 +99,66 @@ TEST_F(CertifyRequestTest, MalformedBodiesAreRefused) {
     EXPECT_ERROR(ParseCertifyRequest(Set(text_, "body", ToHex(AsBytes(body)))),
                  ErrorCode::kInvalidArgument)
         << body;
+  }
+}
+TEST_F(CertifyRequestTest, EveryFieldIsNeededInItsOwnType) {
+  for (const std::string& text : BrokenFields(text_)) {
+    EXPECT_ERROR(ParseCertifyRequest(text), ErrorCode::kInvalidArgument) << text;
+  }
+  for (const std::string& body : BrokenFields(body_)) {
+    const auto read = ParseCertifyRequest(Set(text_, "body", ToHex(AsBytes(body))));
+    // "text" is a name: that body is a good one, of which nothing was signed.
+    const bool name = body.find("\"name\":\"text\"") != std::string::npos;
+    EXPECT_ERROR(read, name ? ErrorCode::kPermissionDenied : ErrorCode::kInvalidArgument) << body;
+  }
+}
+TEST_F(CertifyRequestTest, NoBitOfASignatureOrABodyMayChange) {
+  const Json file = Json::Parse(text_).value();
+  for (const char* field : {"tls_signature", "plan_signature", "body"}) {
+    const Bytes good = FromHex(*file.Find(field)->text()).value();
+    for (std::size_t i = 0; i < good.size(); ++i) {
+      Bytes changed = good;
+      changed[i] ^= std::byte{1};
+      EXPECT_FALSE(ParseCertifyRequest(Set(text_, field, ToHex(changed))).has_value())
+          << field << " " << i;
+    }
+  }
+}
+TEST_F(CertifyRequestTest, NamesUpToTheBorderAreTaken) {
+  for (const std::string& name : {std::string("a"), std::string("0"), std::string(64, 'z'),
+                                  std::string("a-b.c-d.0123456789")}) {
+    ASSERT_OK_AND_ASSIGN(const std::string text, MakeCertifyRequest(name, tls_key_, plan_key_));
+    EXPECT_EQ(ParseCertifyRequest(text)->name, name);
+  }
+  for (const std::string& name : {std::string(), std::string(65, 'z'), std::string("a_b"),
+                                  std::string("a/b"), std::string("a\nb"), std::string("a\0b", 3),
+                                  std::string("\xc3\xa9"), std::string("\xff")}) {
+    EXPECT_ERROR(MakeCertifyRequest(name, tls_key_, plan_key_), ErrorCode::kInvalidArgument);
+  }
+}
+TEST_F(CertifyRequestTest, AFileBeyondTheLimitIsRefusedUnread) {
+  // Good but for blanks behind it.
+  const std::string padded = text_ + std::string(kOperatorFileMaxLen - text_.size(), ' ');
+  EXPECT_OK(ParseCertifyRequest(padded));
+  EXPECT_ERROR(ParseCertifyRequest(padded + " "), ErrorCode::kInvalidArgument);
+}
+// A key of order 8 or less: for some message a signature exists that needs no private key at all,
+// so a request that it "signed" proves nothing.
+TEST_F(CertifyRequestTest, AKeyThatEverybodyCanSignForProvesNothing) {
+  Bytes forged(64);
+  forged[0] = std::byte{1};  // R: the neutral element; S: 0
+  for (const char* field : {"tls", "plan"}) {
+    const std::string own = field;
+    const std::string body = Set(body_, own + "_key", "01" + std::string(62, '0'));
+    Bytes input = ToBytes(AsBytes("demur/certify-request/1"));
+    input.push_back(std::byte{0});
+    input.insert(input.end(), AsBytes(body).begin(), AsBytes(body).end());
+    std::string text = Set(text_, "body", ToHex(AsBytes(body)));
+    for (const auto& [name, key] : {std::pair{"tls", &tls_key_}, {"plan", &plan_key_}}) {
+      const Bytes signature = name == own ? forged : ToBytes(Sign(*key, input).value());
+      text = Set(text, name + std::string("_signature"), ToHex(signature));
+    }
+    EXPECT_ERROR(ParseCertifyRequest(text), ErrorCode::kPermissionDenied) << field;
   }
 }
 TEST_F(CertifyRequestTest, BadRequestsAreNotMade) {
@@ -135,6 +222,54 @@ TEST_F(RevocationListTest, MalformedFilesAreRefused) {
   }
   EXPECT_OK(ParseRevocationList(Signed(R"({"version":1,"sequence":1,"issued":1,"devices":[1,2]})"),
                                 key_.public_key));
+}
+TEST_F(RevocationListTest, EveryFieldIsNeededInItsOwnType) {
+  const std::string body = R"({"version":1,"sequence":2,"issued":1,"devices":[1,2]})";
+  ASSERT_OK(ParseRevocationList(Signed(body), key_.public_key));
+  for (const std::string& broken : BrokenFields(body)) {
+    EXPECT_ERROR(ParseRevocationList(Signed(broken), key_.public_key), ErrorCode::kInvalidArgument)
+        << broken;
+  }
+  for (const std::string& broken : BrokenFields(text_)) {
+    EXPECT_ERROR(ParseRevocationList(broken, key_.public_key), ErrorCode::kInvalidArgument)
+        << broken;
+  }
+}
+// A signature covers what it is for: one for a request does not make a list.
+TEST_F(RevocationListTest, ASignatureForAnotherPurposeDoesNotFit) {
+  const std::string body = R"({"version":1,"sequence":0,"issued":1,"devices":[]})";
+  for (const char* purpose : {"demur/certify-request/1", "demur/enrol-request/1",
+                              "demur/revocation-list/1x", "demur/revocation-list/", ""}) {
+    Bytes input = ToBytes(AsBytes(purpose));
+    input.push_back(std::byte{0});
+    input.insert(input.end(), AsBytes(body).begin(), AsBytes(body).end());
+    Json file;
+    file.Set("body", ToHex(AsBytes(body))).Set("signature", ToHex(Sign(key_, input).value()));
+    EXPECT_ERROR(ParseRevocationList(file.Dump(), key_.public_key), ErrorCode::kPermissionDenied)
+        << purpose;
+  }
+}
+// Whatever is signed can be read: a list that no coordinator takes would revoke nobody.
+TEST_F(RevocationListTest, NumbersBeyondWhatAReaderTakesAreNotSigned) {
+  constexpr std::uint64_t kMost = INT64_MAX;
+  ASSERT_OK_AND_ASSIGN(const std::string text,
+                       SignRevocationList(key_, {kMost, INT64_MAX, {DeviceNumber(kMost)}}));
+  ASSERT_OK_AND_ASSIGN(const RevocationList back, ParseRevocationList(text, key_.public_key));
+  EXPECT_EQ(back.sequence, kMost);
+  EXPECT_TRUE(back.Contains(DeviceNumber(kMost)));
+  EXPECT_ERROR(SignRevocationList(key_, {1, 0, {DeviceNumber(kMost + 1)}}),
+               ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(SignRevocationList(key_, {kMost + 1, 0, {}}), ErrorCode::kInvalidArgument);
+}
+TEST_F(RevocationListTest, ALongListContainsExactlyItsDevices) {
+  RevocationList list{20'000, 1, {}};
+  for (std::uint64_t i = 0; i < 20'000; ++i) list.devices.emplace_back(3 * i + 1);
+  ASSERT_OK_AND_ASSIGN(const std::string text, SignRevocationList(key_, list));
+  ASSERT_OK_AND_ASSIGN(const RevocationList back, ParseRevocationList(text, key_.public_key));
+  EXPECT_EQ(back.devices, list.devices);
+  for (std::uint64_t i = 0; i <= 60'000; ++i) {
+    EXPECT_EQ(back.Contains(DeviceNumber(i)), i % 3 == 1 && i <= 59'998) << i;
+  }
 }
 TEST_F(RevocationListTest, DevicesOutOfOrderAreNotSigned) {
   EXPECT_ERROR(SignRevocationList(key_, {2, 0, {DeviceNumber(2), DeviceNumber(1)}}),

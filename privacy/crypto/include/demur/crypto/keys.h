@@ -66,7 +66,9 @@ struct Ed25519KeyPair {
 Result<Ed25519KeyPair> Ed25519FromSeed(const SecretArray<32>& seed);
 // Deterministic: equal key and message give equal bytes.
 Result<Signature> Sign(const Ed25519KeyPair& key, ByteView message);
-// False for every other reason than a good signature, with no word about which.
+// False for every other reason than a good signature, with no word about which. A key of small
+// order verifies nothing: for such keys signatures exist that nobody's private key made, so they
+// would prove neither who speaks nor that a key is held.
 bool Verify(const PublicKey& key, ByteView message, const Signature& signature);
 
 // --- Key files: PKCS#8 in PEM, readable by `openssl pkey` ----------------------------------------

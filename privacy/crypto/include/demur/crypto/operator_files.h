@@ -46,7 +46,7 @@ struct RevocationList {
   bool Contains(DeviceNumber device) const;
 };
 
-// kInvalidArgument: devices not ascending.
+// kInvalidArgument: devices not ascending, or a number beyond 2^63 - 1, which no reader takes.
 Result<std::string> SignRevocationList(const Ed25519KeyPair& authority_key,
                                        const RevocationList& list);
 // `authority_key`: public_key of the parsed authority certificate.
