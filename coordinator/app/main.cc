@@ -38,6 +38,7 @@ struct Arguments {
   std::uint32_t stop_after = 0;
   std::uint32_t max_connections = 10'000;
   std::uint32_t limit = 20;
+  std::uint32_t above = 0;
   unsigned threads = 2;
   bool json = false;
   bool table = false;
@@ -85,6 +86,12 @@ void PrintTableHead(const StatusView& status) {
   std::fflush(stdout);
 }
 
+Result<wire::Endpoint> ReadEndpoint(const char* option, const std::string& text) {
+  Result<wire::Endpoint> endpoint = wire::ParseEndpoint(text);
+  if (!endpoint) return std::move(endpoint).error().WithContext(option + (" " + text));
+  return endpoint;
+}
+
 // As `nohup` sets it.
 bool IgnoresHangUp() {
   struct sigaction now {};
@@ -95,9 +102,9 @@ Status RunServe(const Arguments& arguments) {
   DEMUR_RETURN_IF_ERROR(RaiseDescriptorLimit(arguments.max_connections + kSpareDescriptors));
   DEMUR_TRY(Deployment deployment, LoadDeployment(arguments.dir));
   ServerOptions options;
-  DEMUR_TRY(options.listen, wire::ParseEndpoint(arguments.listen));
+  DEMUR_TRY(options.listen, ReadEndpoint("--listen", arguments.listen));
   if (!arguments.admin.empty()) {
-    DEMUR_TRY(options.admin, wire::ParseEndpoint(arguments.admin));
+    DEMUR_TRY(options.admin, ReadEndpoint("--admin", arguments.admin));
   }
   options.stop_after = arguments.stop_after;
   options.max_connections = arguments.max_connections;
@@ -154,10 +161,13 @@ Status RunStatus(const Arguments& arguments) {
     return {};
   }
   std::printf(
-      "task %s (%s), %s\nrounds %u committed, %u abandoned, of %u\nmodel %llu, SHA-256 %s\n%s\n",
-      view.task_name.c_str(), view.task_id.c_str(), view.phase.c_str(), view.rounds_committed,
-      view.rounds_abandoned, view.rounds_max, static_cast<unsigned long long>(view.model_version),
-      view.model_sha256.c_str(), DescribePrivacy(view.budget).c_str());
+      "task %s (%s), epoch %u%s, %s\nrounds %u committed, %u abandoned, of %u\nmodel %llu, SHA-256 "
+      "%s\n%s\n",
+      view.task_name.c_str(), view.task_id.c_str(), view.epoch,
+      view.epoch > kFirstEpoch ? " (restored from a backup)" : "", view.phase.c_str(),
+      view.rounds_committed, view.rounds_abandoned, view.rounds_max,
+      static_cast<unsigned long long>(view.model_version), view.model_sha256.c_str(),
+      DescribePrivacy(view.budget).c_str());
   return {};
 }
 
@@ -184,7 +194,8 @@ Status RunBumpEpoch(const Arguments& arguments) {
   DEMUR_TRY(const Deployment deployment, LoadDeployment(arguments.dir));
   DEMUR_TRY(const PreparedTask task, PreparedTask::Create(deployment.task));
   DEMUR_TRY(RoundStore store, RoundStore::Open(arguments.dir, RoundStore::Access::kWrite));
-  DEMUR_TRY(const std::uint32_t epoch, AdoptBackup(store, task, SystemClock().UnixMillis()));
+  DEMUR_TRY(const std::uint32_t epoch,
+            AdoptBackup(store, task, SystemClock().UnixMillis(), arguments.above));
   std::printf("epoch is now %u: devices accept rounds of this folder again\n", epoch);
   return {};
 }
@@ -232,6 +243,8 @@ void DefineVerbs(CLI::App* app, Arguments* arguments) {
   CLI::App* bump = app->add_subcommand(
       "bump-epoch", "after a restore from backup: makes round ids that no device has seen");
   AddDir(bump, arguments);
+  bump->add_option("--above", arguments->above,
+                   "at least one more than this: an epoch that devices name in their logs");
   app->add_subcommand("print-task-defaults", "a task file with every default written out");
 }
 

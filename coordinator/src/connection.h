@@ -25,6 +25,7 @@ struct Connection {
   const asio::any_io_executor strand;
   DeviceNumber device;
   secagg::MemberId identity{};
+  std::int64_t not_after = 0;                // of its certificate, Unix seconds
   std::unique_ptr<net::FrameStream> stream;  // on the strand
   net::Outbox outbox;                        // on the strand
   std::atomic<std::uint32_t> queued{0};      // frames on their way to the engine

@@ -76,10 +76,14 @@ Result<T> Explain(Result<T> result, const char* how) {
 Status InitDeployment(const std::string& dir, std::string_view server_name, TaskConfig task,
                       RandomSource& random) {
   for (const std::string_view file : {kServerKeyFile, kPlanKeyFile, RoundStore::kFileName}) {
-    if (Exists(Path(dir, file))) {
-      return Error(ErrorCode::kFailedPrecondition,
-                   Path(dir, file) + ": there is a coordinator here already");
-    }
+    if (!Exists(Path(dir, file))) continue;
+    // The store is the last file that Init makes.
+    const bool whole = Exists(Path(dir, RoundStore::kFileName));
+    return Error(ErrorCode::kFailedPrecondition,
+                 Path(dir, file) + ": there is a coordinator here already" +
+                     (whole ? ""
+                            : ", without its coordinator.db; if `init` was interrupted, "
+                              "remove the folder and run it again, else restore a backup"));
   }
   if (!task.id) {
     DEMUR_TRY(task.id, DrawTaskId(random));
@@ -96,11 +100,20 @@ Result<Deployment> LoadDeployment(const std::string& dir) {
   Deployment out;
   out.dir = dir;
   DEMUR_TRY(out.task, Explain(LoadTask(Path(dir, kTaskFile)), "made by `demur-coordinator init`"));
-  DEMUR_TRY(out.server_key, crypto::ReadKeyFile(Path(dir, kServerKeyFile)));
-  DEMUR_TRY(out.plan_key, crypto::ReadKeyFile(Path(dir, kPlanKeyFile)));
-  DEMUR_TRY(const std::string request, ReadTextFile(Path(dir, kRequestFile), kRequestMaxLen));
-  DEMUR_TRY(const crypto::CertifyRequest parsed, crypto::ParseCertifyRequest(request));
-  out.server_name = parsed.name;
+  constexpr const char* kFromBackup = "made by `demur-coordinator init`; restore it from a backup";
+  DEMUR_TRY(out.server_key, Explain(crypto::ReadKeyFile(Path(dir, kServerKeyFile)), kFromBackup));
+  DEMUR_TRY(out.plan_key, Explain(crypto::ReadKeyFile(Path(dir, kPlanKeyFile)), kFromBackup));
+  DEMUR_TRY(const std::string request,
+            Explain(ReadTextFile(Path(dir, kRequestFile), kRequestMaxLen), kFromBackup));
+  Result<crypto::CertifyRequest> parsed = crypto::ParseCertifyRequest(request);
+  if (!parsed) return std::move(parsed).error().WithContext(Path(dir, kRequestFile));
+  if (parsed->plan_key != out.plan_key.public_key) {
+    return Error(ErrorCode::kInvalidArgument,
+                 Path(dir, kPlanKeyFile) +
+                     ": is not the key that server.request names, and devices follow no other: "
+                     "restore the folder as a whole");
+  }
+  out.server_name = parsed->name;
   DEMUR_TRY(out.certificate, Explain(crypto::ReadCertificateFile(Path(dir, kCertificateFile)),
                                      "made by `demur-ca certify` from server.request"));
   DEMUR_TRY(out.authority, Explain(crypto::ReadCertificateFile(Path(dir, kAuthorityFile)),
@@ -118,7 +131,9 @@ Status CheckCertificate(const Deployment& deployment, std::int64_t now_s) {
   DEMUR_TRY(const crypto::Certificate own, crypto::ParseCertificate(deployment.certificate));
   if (now_s > own.validity.not_after) {
     return Error(ErrorCode::kFailedPrecondition,
-                 path + ": has expired; renew it with `demur-ca certify --request server.request`");
+                 path +
+                     ": has expired; renew it with `demur-ca certify --dir CA --request "
+                     "server.request --out server.pem --address HOST:PORT`");
   }
   if (!crypto::VerifyCertificate(deployment.certificate, deployment.authority, now_s,
                                  crypto::CertificateKind::kServer)) {

@@ -146,7 +146,8 @@ void Engine::Follow(machine::Transition transition) {
 }
 
 void Engine::Fail(const Error& error) {
-  log::Failure("coordinator_store_failed", {{"error", error}});
+  Error named = Error(error).WithContext(parts_.store.path());
+  log::Failure("coordinator_store_failed", {{"error", named}});
   done_ = true;
   for (auto& timer : timers_) timer->cancel();
   for (auto& [device, connection] : connections_) {
@@ -154,7 +155,7 @@ void Engine::Fail(const Error& error) {
   }
   connections_.clear();
   const std::lock_guard lock(mutex_);
-  finished_ = Result<StopReason>(error);
+  finished_ = Result<StopReason>(std::move(named));
   status_.phase = "failed";
   finished_changed_.notify_all();
 }

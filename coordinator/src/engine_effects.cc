@@ -72,6 +72,7 @@ secagg::CertificateCheck CheckOf(Bytes authority, std::int64_t unix_ms,
 // The answer comes as an event of its own: a cohort that cannot be had is no error of the store.
 Status Engine::Do(machine::effect::Draw&& e) {
   DEMUR_RETURN_IF_ERROR(ReloadRevocations());
+  CloseExpired();
   Result<machine::event::Drawn> drawn = DrawRound(e);
   if (!drawn) log::Failure("round_not_drawn", {{"round", e.id}, {"error", drawn.error()}});
   auto event = std::make_shared<machine::Event>(
@@ -260,6 +261,17 @@ Status Engine::ReloadRevocations() {
     asio::post(connection->strand, [cut = connection] { cut->stream->Close(); });
   }
   return {};
+}
+
+// A certificate may end while its connection lasts. Nobody accepts such a member, so it must not
+// be counted as one; TLS tells it why when it comes back.
+void Engine::CloseExpired() {
+  const std::int64_t now = parts_.clock.UnixMillis() / 1000;
+  for (const auto& [device, connection] : connections_) {
+    if (now <= connection->not_after) continue;
+    log::Warning("device_certificate_expired", {{"device", device}});
+    asio::post(connection->strand, [cut = connection] { cut->stream->Close(); });
+  }
 }
 
 void Engine::PublishModel(std::shared_ptr<const Bytes> blob) {

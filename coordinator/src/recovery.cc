@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "round_store_rows.h"
+
 namespace demur::coordinator {
 namespace {
 
-Error Damaged(const std::string& what) {
-  return Error(ErrorCode::kDataLoss, "coordinator recovery: " + what);
-}
+Error Damaged(const std::string& what) { return Error(ErrorCode::kDataLoss, what); }
 
 bool Fits(const RoundRow& round, dp::LedgerStanding standing) {
   switch (round.state) {
@@ -94,8 +94,10 @@ Result<dp::Ledger> ReplayLedger(const Snapshot& snapshot, const PreparedTask& ta
   return ledger;
 }
 
-Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const MachineConfig& config,
-                          std::int64_t now_unix_ms) {
+namespace {
+
+Result<Recovered> RecoverFrom(RoundStore& store, const PreparedTask& task,
+                              const MachineConfig& config, std::int64_t now_unix_ms) {
   DEMUR_TRY(Snapshot snapshot, store.Load());
   DEMUR_RETURN_IF_ERROR(CheckTask(snapshot.task, task));
   DEMUR_TRY(dp::Ledger ledger, ReplayLedger(snapshot, task));
@@ -121,20 +123,29 @@ Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const Mac
   core.model_version = snapshot.model.version;
   core.model_hash = snapshot.model.hash;
   return Recovered{std::move(core), std::move(*model), std::move(server_state),
-                   std::make_shared<const Bytes>(std::move(snapshot.model.blob)),
-                   std::move(snapshot.revoked)};
+                   std::make_shared<const Bytes>(std::move(snapshot.model.blob))};
+}
+
+}  // namespace
+
+Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const MachineConfig& config,
+                          std::int64_t now_unix_ms) {
+  Result<Recovered> recovered = RecoverFrom(store, task, config, now_unix_ms);
+  if (!recovered) return WithPlaceAndCure(std::move(recovered).error(), store.path());
+  return recovered;
 }
 
 Result<std::uint32_t> AdoptBackup(RoundStore& store, const PreparedTask& task,
-                                  std::int64_t now_unix_ms) {
+                                  std::int64_t now_unix_ms, std::uint32_t above) {
   DEMUR_TRY(const Snapshot snapshot, store.Load());
   DEMUR_RETURN_IF_ERROR(CheckTask(snapshot.task, task));
-  DEMUR_TRY(dp::Ledger ledger, ReplayLedger(snapshot, task));
+  Result<dp::Ledger> ledger = ReplayLedger(snapshot, task);
+  if (!ledger) return WithPlaceAndCure(std::move(ledger).error(), store.path());
   if (snapshot.open_round) {
     DEMUR_RETURN_IF_ERROR(
         Settle(store, *snapshot.open_round, "restored from a backup", true, now_unix_ms, &ledger));
   }
-  return store.BumpEpoch(now_unix_ms);
+  return store.BumpEpoch(now_unix_ms, above);
 }
 
 }  // namespace demur::coordinator

@@ -41,6 +41,11 @@ std::string_view ToString(StopReason reason) noexcept {
 namespace machine {
 namespace {
 
+bool BeforeRoster(const secagg::ServerState& session) {
+  return std::holds_alternative<secagg::server::state::Announced>(session) ||
+         std::holds_alternative<secagg::server::state::Advertising>(session);
+}
+
 // --- One overload a cell of the table in docs/protocol.md ---------------------------------------
 
 Phase On(Work& work, state::Gathering&& s, event::Connected&& e) {
@@ -115,10 +120,9 @@ Phase On(Work& work, state::Running&& s, event::Left&& e) {
     return Refuse(work, std::move(s));
   }
   const secagg::MemberId left = *member;
-  if (e.scope == wire::LeaveScope::kTask) {
-    work.core.devices[e.device].declined = true;
-    ++s.round.declined;
-  }
+  if (e.scope == wire::LeaveScope::kTask) work.core.devices[e.device].declined = true;
+  // Before its roster is frozen a round loses an invitation, later a member.
+  if (BeforeRoster(s.session)) ++s.round.declined;
   return Continue(work, std::move(s), secagg::server::event::Left{left});
 }
 Phase On(Work& work, state::Running&& s, event::Deadline&& e) {

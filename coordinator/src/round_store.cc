@@ -310,7 +310,7 @@ Status RoundStore::Abandon(RoundId round, std::string_view reason, std::int64_t 
   return {};
 }
 
-Result<std::uint32_t> RoundStore::BumpEpoch(std::int64_t now_unix_ms) {
+Result<std::uint32_t> RoundStore::BumpEpoch(std::int64_t now_unix_ms, std::uint32_t above) {
   DEMUR_TRY(storage::Transaction transaction, database_.Begin());
   DEMUR_TRY(auto open, database_.Prepare("SELECT count(*) FROM rounds WHERE state < 3"));
   DEMUR_RETURN_IF_ERROR(open.Step());
@@ -318,12 +318,13 @@ Result<std::uint32_t> RoundStore::BumpEpoch(std::int64_t now_unix_ms) {
   open.Reset();
   DEMUR_TRY(const std::uint32_t epoch, GetEpoch(database_));
   // Ids are stored as signed 64-bit integers.
-  if (epoch >= kLastEpoch) return WrongTime("epochs are used up");
+  const std::uint32_t last = std::max(epoch, above);
+  if (last >= kLastEpoch) return WrongTime("epochs are used up");
   // One copy may be restored more than once, and says the same epoch each time: the second of its
   // restore does not.
   const std::int64_t second = now_unix_ms / 1000 - kEpochsSince;
   const auto at_least = static_cast<std::uint32_t>(std::clamp<std::int64_t>(second, 0, kLastEpoch));
-  const std::uint32_t next = std::max(epoch + 1, at_least);
+  const std::uint32_t next = std::max(last + 1, at_least);
   DEMUR_RETURN_IF_ERROR(PutMeta(database_, kMetaEpoch, ByteWriter().U32(next).bytes()));
   DEMUR_RETURN_IF_ERROR(transaction.Commit());
   return next;

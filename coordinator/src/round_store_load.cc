@@ -30,6 +30,11 @@ Error WithCure(Error error) {
                                          "`demur-coordinator bump-epoch`");
 }
 
+Error WithPlaceAndCure(Error error, const std::string& path) {
+  if (error.code() != ErrorCode::kDataLoss || error.message().starts_with(path)) return error;
+  return WithCure(std::move(error).WithContext(path));
+}
+
 Result<RoundRow> ReadRound(const storage::Statement& row) {
   RoundRow out;
   out.id = RoundId::FromPacked(Unsigned(row.Integer(0)));
@@ -200,9 +205,17 @@ Result<Snapshot> LoadAll(storage::Database& database) {
 
 Result<Snapshot> RoundStore::Load() {
   Result<Snapshot> all = LoadAll(database_);
-  if (!all) return WithCure(std::move(all).error().WithContext(FilePath(dir_)));
+  if (!all) return WithCure(std::move(all).error().WithContext(path()));
   return all;
 }
+
+Result<crypto::RevocationList> RoundStore::Revoked() {
+  Result<crypto::RevocationList> list = GetRevocations(database_);
+  if (!list) return WithCure(std::move(list).error().WithContext(path()));
+  return list;
+}
+
+std::string RoundStore::path() const { return FilePath(dir_); }
 
 Result<std::vector<RoundRow>> RoundStore::Rounds(std::uint32_t limit) {
   std::vector<RoundRow> out;

@@ -35,6 +35,8 @@ inline std::string FilePath(const std::string& dir) {
 Error Damaged(const std::string& what);
 // What an operator does about a damaged file; other errors stay as they are.
 Error WithCure(Error error);
+// The same, and the file before it, unless the error names it already.
+Error WithPlaceAndCure(Error error, const std::string& path);
 Result<RoundRow> ReadRound(const storage::Statement& row);
 // kDataLoss: no such key.
 Result<Bytes> GetMeta(storage::Database& database, std::string_view key);

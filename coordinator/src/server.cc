@@ -60,9 +60,11 @@ Result<EngineParts> MakeParts(Deployment deployment, const Clock& clock, RandomS
   DEMUR_TRY(RoundStore store, RoundStore::Open(deployment.dir, RoundStore::Access::kWrite));
   MachineConfig config = MachineConfig::From(task.config());
   config.stop_after = options.stop_after;
-  DEMUR_TRY(Recovered recovered, Recover(store, task, config, clock.UnixMillis()));
+  // Before an open round is settled: a start that fails should change as little as it can.
+  DEMUR_TRY(const crypto::RevocationList in_force, store.Revoked());
   DEMUR_TRY(crypto::RevocationList revoked,
-            LoadRevocations(deployment.dir, deployment.authority, recovered.revoked));
+            LoadRevocations(deployment.dir, deployment.authority, in_force));
+  DEMUR_TRY(Recovered recovered, Recover(store, task, config, clock.UnixMillis()));
   DEMUR_RETURN_IF_ERROR(store.KeepRevocations(revoked));
   return EngineParts{std::move(deployment),
                      std::move(task),

@@ -60,6 +60,7 @@ asio::awaitable<Result<crypto::Certificate>> Admit(net::FrameStream& stream, Eng
                                                    const SessionOptions& options) {
   DEMUR_CO_TRY(crypto::Certificate peer, PeerOf(stream));
   if (engine.Revoked(peer.device)) {
+    log::Info("device_revoked_refused", {{"device", peer.device}});
     co_return Error(ErrorCode::kPermissionDenied, "this device was shut out by its authority");
   }
   net::FrameLimits limits;
@@ -169,6 +170,7 @@ asio::awaitable<void> ServeDevice(std::shared_ptr<Gate> gate, Engine& engine,
       std::make_shared<Connection>(co_await asio::this_coro::executor, std::move(stream));
   connection->device = peer->device;
   connection->identity = peer->public_key;
+  connection->not_after = peer->validity.not_after;
   asio::co_spawn(connection->strand, WriteOutbox(connection, options.send_limit),
                  net::LogUnexpected("device outbox"));
   engine.Attach(connection);

@@ -9,6 +9,7 @@
 #include "demur/base/html.h"
 #include "demur/coordinator/recovery.h"
 #include "demur/dp/accountant.h"
+#include "round_store_rows.h"
 
 namespace demur::coordinator {
 namespace {
@@ -146,7 +147,8 @@ Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const Pre
 Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task) {
   DEMUR_TRY(const Snapshot snapshot, store.Load());
   DEMUR_RETURN_IF_ERROR(CheckTask(snapshot.task, task));
-  DEMUR_TRY(const dp::Ledger ledger, ReplayLedger(snapshot, task));
+  const Result<dp::Ledger> ledger = ReplayLedger(snapshot, task);
+  if (!ledger) return WithPlaceAndCure(ledger.error(), store.path());
   StatusView out;
   out.task_name = task.config().name;
   out.task_id = ToHex(task.id());
@@ -161,7 +163,7 @@ Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task) {
   out.rounds_abandoned = snapshot.abandoned;
   out.model_version = snapshot.model.version;
   out.model_sha256 = ToHex(snapshot.model.hash);
-  DEMUR_TRY(out.budget, ViewBudget(ledger, task, snapshot.epoch));
+  DEMUR_TRY(out.budget, ViewBudget(*ledger, task, snapshot.epoch));
   return out;
 }
 

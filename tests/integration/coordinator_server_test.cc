@@ -157,6 +157,20 @@ class CoordinatorServerTest : public ::testing::Test {
                                    clock_)
         .value();
   }
+  // With a certificate that ends so many seconds from now.
+  net::TlsContext AsUntil(std::uint8_t device, std::int64_t seconds) {
+    const crypto::Ed25519KeyPair key = pki_.Key(device);
+    const std::int64_t now = clock_.UnixMillis() / 1000;
+    crypto::Serial serial{};
+    serial.front() = std::byte{0x42};
+    serial.back() = std::byte{device};
+    const net::TlsIdentity identity{
+        crypto::IssueDevice(pki_.authority_key(), pki_.authority(), key.public_key,
+                            DeviceNumber(device), {now - 60, now + seconds}, serial)
+            .value(),
+        crypto::PrivateKeyToDer(key)};
+    return net::TlsContext::Mutual(net::Role::kClient, identity, pki_.authority(), clock_).value();
+  }
   // Everything of a stream runs on the one strand.
   template <class T>
   T Run(asio::awaitable<T> work) {
@@ -298,6 +312,24 @@ TEST_F(CoordinatorServerTest, AListThatCannotBeBelievedLeavesTheOneBeforeInForce
   EXPECT_EQ(status.revocations, 1U);
   EXPECT_EQ(status.revocations_refused, 1U);
   for (StreamPtr& stream : streams) Close(std::move(stream));
+}
+
+// Nobody would accept it as a member, so that its place would be lost in every round.
+TEST_F(CoordinatorServerTest, WhoseCertificateEndsWhileConnectedIsCutOffBeforeTheNextRound) {
+  ASSERT_OK(Start());
+  std::vector<StreamPtr> streams;
+  for (std::uint8_t i = 0; i + 1 < kCohort; ++i) {
+    auto stream = Run(SayHello(To(), AsUntil(static_cast<std::uint8_t>(kFirst + i), 600)));
+    ASSERT_OK(stream);
+    ASSERT_OK(Read(**stream));
+    streams.push_back(std::move(*stream));
+  }
+  clock_.Advance(std::chrono::seconds(601));
+  auto last = Connect(kFirst + kCohort - 1);
+  ASSERT_OK(last);
+  EXPECT_ERROR(Read(*streams[0]), ErrorCode::kUnavailable) << "closed without an invitation";
+  for (StreamPtr& stream : streams) Close(std::move(stream));
+  Close(std::move(*last));
 }
 
 // It may only have been slow: a refusal without a time to come back would retire it for good.

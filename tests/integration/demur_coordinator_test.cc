@@ -12,6 +12,7 @@
 #include "demur/crypto/certificate.h"
 #include "demur/crypto/operator_files.h"
 #include "demur/crypto/system_random.h"
+#include "demur/storage/database.h"
 #include "result_matchers.h"
 #include "temporary_folder.h"
 
@@ -120,6 +121,9 @@ TEST_F(DemurCoordinatorTest, StatusAndRoundsReadTheStore) {
 TEST_F(DemurCoordinatorTest, ARestoredFolderGetsANewEpochAndSaysSo) {
   ASSERT_OK(Certify());
   ExpectPrints(RunIt({"bump-epoch", "--dir", dir_}), "epoch is now ");
+  ExpectPrints(RunIt({"status", "--dir", dir_}), "(restored from a backup)");
+  ExpectPrints(RunIt({"bump-epoch", "--dir", dir_, "--above", "2000000000"}),
+               "epoch is now 2000000001");
   const Outcome status = RunIt({"status", "--dir", dir_, "--json"});
   EXPECT_EQ(status.text.find("\"epoch\": 1,"), std::string::npos) << status.text;
 }
@@ -133,6 +137,45 @@ TEST_F(DemurCoordinatorTest, DamageIsNamedWithFileAndCureByEveryVerb) {
     ExpectFails(outcome, database + ": sqlite");
     ExpectFails(outcome, "restore the folder from a backup");
   }
+}
+
+TEST_F(DemurCoordinatorTest, DamageInsideTheStoreIsNamedWithFileAndCureToo) {
+  ASSERT_OK(Certify());
+  {
+    ASSERT_OK_AND_ASSIGN(auto database, storage::Database::Open(dir_ + "/coordinator.db", {}));
+    ASSERT_OK(database.Execute("INSERT INTO ledger VALUES (1, x'00')"));
+  }
+  for (const char* verb : {"status", "serve", "bump-epoch"}) {
+    const Outcome outcome = RunIt({verb, "--dir", dir_});
+    ExpectFails(outcome, dir_ + "/coordinator.db: ledger entry");
+    ExpectFails(outcome, "restore the folder from a backup");
+  }
+}
+
+// Plans under another key are followed by nobody, round after round.
+TEST_F(DemurCoordinatorTest, FilesOfTwoFoldersAreNotServed) {
+  ASSERT_OK(Certify());
+  const std::string other = folder_.File("other");
+  ASSERT_EQ(
+      RunIt({"init", "--dir", other, "--name", "coordinator.test", "--task", task_}).exit_code, 0);
+  std::filesystem::copy_file(other + "/plan.key", dir_ + "/plan.key",
+                             std::filesystem::copy_options::overwrite_existing);
+  ExpectFails(RunIt({"serve", "--dir", dir_}), "is not the key that server.request names");
+  for (const char* file : {"plan.key", "server.request", "server.key"}) {
+    std::filesystem::remove(dir_ + "/" + file);
+    ExpectFails(RunIt({"serve", "--dir", dir_}), "restore it from a backup");
+  }
+}
+
+TEST_F(DemurCoordinatorTest, AnInterruptedInitSaysHowToGoOn) {
+  std::filesystem::remove(dir_ + "/coordinator.db");
+  ExpectFails(Init(), "remove the folder and run it again");
+}
+
+TEST_F(DemurCoordinatorTest, ABadAddressNamesItsOption) {
+  ASSERT_OK(Certify());
+  ExpectFails(RunIt({"serve", "--dir", dir_, "--listen", "0.0.0.0"}), "--listen 0.0.0.0: ");
+  ExpectFails(RunIt({"serve", "--dir", dir_, "--admin", ":1"}), "--admin :1: ");
 }
 
 TEST_F(DemurCoordinatorTest, AChangedTaskFileIsNamed) {

@@ -116,7 +116,9 @@ Status Authority::Init(const std::string& folder, std::string_view name, const C
     std::error_code ec;
     if (std::filesystem::symlink_status(path, ec).type() != std::filesystem::file_type::not_found) {
       return Error(ErrorCode::kFailedPrecondition,
-                   path + ": there is an authority already, and it is never overwritten");
+                   path +
+                       ": there is an authority already, and it is never overwritten; if `init` "
+                       "was interrupted here, remove the folder and run it again");
     }
   }
   StreamId id;

@@ -116,10 +116,26 @@ TEST(RoundMachineConnectionTest, WhoHasLeftIsNotActiveInTheOpenRound) {
                                 secagg::MemberId{std::byte{9}}))
       << "never invited";
 }
-TEST(RoundMachineConnectionTest, WhoLeavesARoundIsInvitedToTheNext) {
+// Every invitation that is turned down counts, whatever the reason: an operator sees no other trace
+// of devices that refuse.
+TEST(RoundMachineConnectionTest, WhoLeavesARoundIsInvitedToTheNextAndCounted) {
   Machine machine = Announced(World().config);
   machine.Give(event::Left{RoundMachineWorld::Number(0), {1, 1}, 0});
   EXPECT_EQ(Eligible(machine.core()).size(), kDevices);
+  for (std::uint32_t i = 1; i < kDevices; ++i) {
+    machine.Give(World().Message(1, i, FrameType::kAdvertise));
+  }
+  EXPECT_EQ(machine.AllOf<effect::RoundEnded>().at(0).report.declined, 1U);
+}
+TEST(RoundMachineConnectionTest, AMemberThatLeavesHasNotTurnedDownItsInvitation) {
+  Machine machine = Announced(World().config);
+  for (std::uint32_t i = 0; i < kDevices; ++i) {
+    machine.Give(World().Message(1, i, FrameType::kAdvertise));
+  }
+  ASSERT_EQ(machine.name(), "sharing");
+  machine.Give(event::Left{RoundMachineWorld::Number(0), {1, 1}, 0});
+  machine.Give(event::Stop{});
+  EXPECT_EQ(machine.AllOf<effect::RoundEnded>().at(0).report.declined, 0U);
 }
 
 TEST(RoundMachineConnectionTest, WithoutGraceALostDeviceHasLeftAtOnce) {

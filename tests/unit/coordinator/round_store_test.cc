@@ -169,6 +169,14 @@ TEST_F(RoundStoreTest, ABackupThatIsRestoredTwiceGetsTwoEpochs) {
   EXPECT_EQ(first, 200'000'000U);
   EXPECT_GT(second, first);
 }
+// A clock that ran ahead once leaves devices beyond what a right one gives.
+TEST_F(RoundStoreTest, TheOperatorCanNameAnEpochToBeAbove) {
+  ASSERT_OK(Create());
+  ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
+  EXPECT_EQ(store.BumpEpoch(0, 700).value(), 701U);
+  EXPECT_EQ(store.BumpEpoch(0, 5).value(), 702U) << "never back";
+  EXPECT_ERROR(store.BumpEpoch(0, kLastEpoch), ErrorCode::kFailedPrecondition);
+}
 TEST_F(RoundStoreTest, RevocationsOnlyGrow) {
   ASSERT_OK(Create());
   ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));

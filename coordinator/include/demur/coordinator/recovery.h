@@ -19,7 +19,6 @@ struct Recovered {
   model::SharedModel model;
   learning::ServerState server_state;
   std::shared_ptr<const Bytes> model_blob;  // canonical bytes of `model`
-  crypto::RevocationList revoked;           // Snapshot::revoked
 };
 
 // An open round is abandoned: its charge is released while no unmask request can have left, and
@@ -33,9 +32,9 @@ Result<Recovered> Recover(RoundStore& store, const PreparedTask& task, const Mac
 // charged (what became of it after the copy was made is not known), and the epoch moves on
 // (RoundStore::BumpEpoch). Returns the new epoch. Rounds that were committed after the copy are
 // lost, and so are their charges; what devices have spent of their own limits is kept by them.
-// Errors as of Recover.
+// `above`: as there. Errors as of Recover.
 Result<std::uint32_t> AdoptBackup(RoundStore& store, const PreparedTask& task,
-                                  std::int64_t now_unix_ms);
+                                  std::int64_t now_unix_ms, std::uint32_t above = 0);
 
 // kFailedPrecondition: the store is of another task, or task.toml was changed since `init`.
 Status CheckTask(const TaskKey& stored, const PreparedTask& task);

@@ -60,7 +60,7 @@ struct RoundReport {
   std::uint32_t cohort = 0;
   std::uint32_t roster = 0;     // members when the survivor set was fixed; 0: it never was
   std::uint32_t survivors = 0;  // devices in the sum
-  std::uint32_t declined = 0;   // of the cohort: left the task
+  std::uint32_t declined = 0;   // of the cohort: left before the roster was frozen
   std::uint64_t model_version = 0;
   Hash256 model_hash{};
 };

@@ -133,11 +133,16 @@ class RoundStore {
   // The operator's word that this directory was restored from a backup: ids of the new epoch are
   // above every id that devices may have seen, also when the same backup is restored again. Returns
   // the new epoch. kFailedPrecondition: a round is open (AdoptBackup settles it), or epochs are
-  // used up.
-  Result<std::uint32_t> BumpEpoch(std::int64_t now_unix_ms);
+  // used up. The new epoch is above `above`, for a machine whose clock ran ahead once.
+  Result<std::uint32_t> BumpEpoch(std::int64_t now_unix_ms, std::uint32_t above = 0);
   // `list` is in force from now on; the same one again changes nothing. kFailedPrecondition: a
   // newer one was in force, or one with a device that this one lacks.
   Status KeepRevocations(const crypto::RevocationList& list);
+
+  // Snapshot::revoked alone.
+  Result<crypto::RevocationList> Revoked();
+  // The database file, for errors.
+  std::string path() const;
 
   // Newest first, at most `limit`.
   Result<std::vector<RoundRow>> Rounds(std::uint32_t limit);
