@@ -49,6 +49,7 @@ void ReadFloor(Config::Table section, Floor* floor) {
       .Read("roster_min", &privacy.roster_min, 20, 1'000'000)
       .Read("survivors_min", &privacy.survivors_min, 2, 1'000'000)
       .Read("corrupt_permille_min", &privacy.corrupt_permille_min, 0, 1000)
+      .Read("noise_corrupt_permille_min", &floor->noise_corrupt_permille_min, 0, 1000)
       .Read("dropout_permille_max", &privacy.dropout_permille_max, 0, 1000)
       .Read("corrupt_permille_max", &floor->corrupt_permille_max, 0, 1000)
       .Read("sigma_min", &floor->sigma_min, 20, 128)
@@ -115,6 +116,8 @@ void WriteFloor(const Floor& floor, ConfigWriter* out) {
   out->Number("survivors_min", privacy.survivors_min, "of them, left at the end");
   out->Number("corrupt_permille_min", privacy.corrupt_permille_min,
               "a plan must reckon with so many corrupt members");
+  out->Number("noise_corrupt_permille_min", floor.noise_corrupt_permille_min,
+              "a plan with noise: these add none");
   out->Number("corrupt_permille_max", floor.corrupt_permille_max);
   out->Number("dropout_permille_max", privacy.dropout_permille_max);
   out->Number("sigma_min", floor.sigma_min, "bits of statistical security");
@@ -200,7 +203,7 @@ std::string FormatHostConfig(const HostConfig& config) {
   ConfigWriter out;
   out.Section("devices", "Paths are relative to this file.");
   out.Text("folder", config.folder, "holds device-0001, ..: store and key of each; required");
-  out.Number("first", config.first, "number of the first device of this process");
+  out.Number("first", config.first, "index of this process's first folder, 1: device-0001");
   out.Section("enrol", "");
   out.Text("token_file", config.token_file, "from `demur-ca token`; empty: all are enrolled");
   out.Section("data", "");
