@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "connection.h"
+#include "demur/base/fault.h"
 #include "demur/base/log.h"
 #include "demur/client/local_round.h"
 #include "demur/crypto/certificate.h"
@@ -92,9 +93,15 @@ asio::awaitable<Status> Connection::OnAnnounce(Bytes frame) {
 
 asio::awaitable<Status> Connection::TakeUp(secagg::Announcement announcement) {
   const model::Plan& plan = announcement.plan;
-  auto admission =
-      CheckPlan(plan, core_.options.floor, core_.store->tasks(), core_.tools.clock.UnixMillis());
+  auto admission = Admit(announcement);
   if (!admission) co_return co_await Refuse(plan, std::move(admission).error());
+  // Before the first frame: after a crash the id is refused, whoever announces it again.
+  if (Status saved = core_.store->SaveTask(admission->seen); !saved) {
+    static_cast<void>(co_await TakeLeave(plan));
+    co_return StoreFailed(std::move(saved).error());
+  }
+  core_.preparing = {announcement.announce_hash, *admission};
+  FaultPoint("client.admitted");
   ModelPtr model = core_.tools.shelf.Find(plan);
   if (!model) {
     DEMUR_CO_TRY(const net::Frame frame, co_await FetchModel(plan));
@@ -111,6 +118,18 @@ asio::awaitable<Status> Connection::TakeUp(secagg::Announcement announcement) {
   co_return co_await Begin(std::move(announcement), std::move(*admission), std::move(model));
 }
 
+// A round that was being prepared when the connection was lost is the one round that is not refused
+// for having been seen; a process that has started since knows of none.
+Result<Admission> Connection::Admit(const secagg::Announcement& announcement) {
+  const std::int64_t now = core_.tools.clock.UnixMillis();
+  const auto& preparing = core_.preparing;
+  if (preparing && preparing->announce_hash == announcement.announce_hash &&
+      announcement.plan.expires_unix_ms > now) {
+    return preparing->admission;
+  }
+  return CheckPlan(announcement.plan, core_.options.floor, core_.store->tasks(), now);
+}
+
 asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Admission admission,
                                           ModelPtr model) {
   const auto started = core_.tools.clock.Monotonic();
@@ -118,8 +137,12 @@ asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Adm
   DEMUR_CO_TRY(auto config,
                ConfigOf(std::move(announcement), identity, core_.tools.clock.UnixMillis()));
   const model::Plan& plan = config->announcement().plan;
+  core_.newest = {{config, &plan}, model};
   auto own = core_.ReadOwn(plan.task);
-  if (!own) co_return co_await Refuse(plan, std::move(own).error());
+  if (!own) {
+    static_cast<void>(co_await TakeLeave(plan));
+    co_return StoreFailed(std::move(own).error());
+  }
   TrainingJob job{std::move(*own), config, std::move(admission.layout), model, &core_.tools.random};
   auto trained = co_await asio::co_spawn(asio::make_strand(core_.tools.workers),
                                          TrainOnWorker(std::move(job)), asio::use_awaitable);
@@ -128,11 +151,9 @@ asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Adm
   if (limit > net::kNoLimit && core_.tools.clock.Monotonic() - started > limit) {
     co_return co_await Refuse(plan, Error(ErrorCode::kDeadlineExceeded, "training took too long"));
   }
-  core_.newest = {{config, &plan}, model};
 
   PreparedRound round;
   round.config = config;
-  round.seen = std::move(admission.seen);
   round.charged = std::move(admission.charged);
   round.input = std::move(trained->input);
   round.next = std::move(trained->next);
@@ -154,6 +175,11 @@ asio::awaitable<Status> Connection::Refuse(model::Plan plan, Error why) {
                                 {"task", plan.task},
                                 {"round", plan.round},
                                 {"error", why}});
+  co_return co_await TakeLeave(std::move(plan));
+}
+
+asio::awaitable<Status> Connection::TakeLeave(model::Plan plan) {
+  core_.preparing.reset();
   const Bytes body = wire::Encode(wire::Leave{plan.task, plan.round, plan.attempt});
   co_return co_await stream_.WriteFrame(FrameType::kLeave, body, kWriteLimit);
 }
