@@ -56,8 +56,9 @@ TEST_P(DeviceCrashTest, IsADropoutOfTheRoundAndComesBack) {
 // The store commits when it is made, at enrolment, and twice or so a round.
 std::vector<std::string> EveryDevicePoint() {
   std::vector<std::string> out = {"store.created:1"};
-  for (const std::string_view point : {"client.before_m1", "client.before_masked_saved",
-                                       "client.after_masked_saved", "client.before_m9"}) {
+  for (const std::string_view point :
+       {"client.admitted", "client.before_m1", "client.before_masked_saved",
+        "client.after_masked_saved", "client.before_m9"}) {
     out.push_back(std::string(point) + ":1");
     out.push_back(std::string(point) + ":2");
   }
