@@ -35,7 +35,7 @@ Status RunRun(const Arguments& arguments) {
   if (arguments.first != 0) config.first = arguments.first;
   Host host(std::move(config), arguments.host);
   DEMUR_RETURN_IF_ERROR(host.Prepare());
-  const Status status = host.Run();
+  Status status = host.Run();
   DEMUR_TRY(const HostMetrics metrics, host.Measure());
   std::printf("%s\n", Format(metrics).c_str());
   if (!metrics.last_refusal.empty()) {

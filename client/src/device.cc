@@ -73,6 +73,10 @@ Status CheckOptions(const DeviceOptions& options) {
   if (options.retry_min_ms == 0 || options.retry_max_ms < options.retry_min_ms) {
     return BadOption("device: retry_min_ms must be above 0 and not above retry_max_ms");
   }
+  // Now, and not when the owner wants to see a list.
+  DEMUR_TRY(const auto checked,
+            learning::Suppression::Create({}, options.signals, 0, options.suppression));
+  static_cast<void>(checked);
   return {};
 }
 
@@ -97,7 +101,7 @@ Result<net::TlsContext> ContextOf(const DeviceCore& core) {
 }
 
 void LogEnding(const DeviceCore& core, const Ending& ending, std::uint32_t failures) {
-  if (ending.status || ending.broken) return;  // what is broken was logged where it broke
+  if (ending.status) return;
   // The first time is news; a coordinator that stays away is not, for each of many devices.
   const log::Level level = failures <= 1 ? log::Level::kInfo : log::Level::kDebug;
   log::Write(level, "connection_lost",
@@ -199,6 +203,7 @@ asio::awaitable<Status> EnrolDevice(std::shared_ptr<DeviceCore> core, wire::Toke
   if (core->running || core->enrolling) {
     co_return Error(ErrorCode::kFailedPrecondition, "device: runs or enrols already");
   }
+  DEMUR_CO_RETURN_IF_ERROR(core->store->Check());
   DEMUR_CO_TRY(const SecretArray<32> seed, SeedToEnrol(*core, token));
   const Enrolling enrolling(core);
   for (std::uint32_t tries = 0;; ++tries) {

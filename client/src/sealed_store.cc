@@ -126,7 +126,7 @@ struct SealedStore::Impl {
     DEMUR_TRY(Statement * read, Use(kSelect, table));
     DEMUR_TRY(const bool found, read->Bind(1, rowid).Step());
     if (!found) return Error(ErrorCode::kNotFound, "device store: no such row");
-    const Status status = sealer->Toggle(table, rowid, read->Blob(0), read->Blob(1), &next->digest);
+    Status status = sealer->Toggle(table, rowid, read->Blob(0), read->Blob(1), &next->digest);
     read->Reset();
     return status;
   }

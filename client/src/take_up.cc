@@ -154,7 +154,7 @@ asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Adm
 
   PreparedRound round;
   round.config = config;
-  round.charged = std::move(admission.charged);
+  round.charged = admission.charged;
   round.input = std::move(trained->input);
   round.next = std::move(trained->next);
   DEMUR_CO_TRY(round.departure,

@@ -166,6 +166,13 @@ TEST_F(DeviceStoreTest, WithoutAModelThereIsNoRanking) {
   EXPECT_ERROR(ranker, ErrorCode::kNotFound);
 }
 
+TEST_F(DeviceStoreTest, OptionsOutOfRangeAreFoundByOpen) {
+  DeviceOptions options = Options();
+  options.suppression.eta = -1;
+  const DeviceTools tools{random_, clock_, shelf_, io_, workers_};
+  EXPECT_ERROR(Device::Open(options, tools), ErrorCode::kInvalidArgument);
+}
+
 TEST_F(DeviceStoreTest, APromiseIsKeptWhenTheThreadsEnd) {
   std::future<Status> recorded;
   std::future<Result<Ranker>> ranked;
