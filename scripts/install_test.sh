@@ -16,4 +16,5 @@ cmake -S tests/install -B build/consumer -G Ninja -DCMAKE_BUILD_TYPE=Release \
   "-DCMAKE_PREFIX_PATH=$prefix" >build/consumer.log 2>&1 || { cat build/consumer.log; exit 1; }
 cmake --build build/consumer
 build/consumer/consumer build/consumer/store
+build/consumer/consumer build/consumer/store  # opens what the first run has left
 "$prefix/bin/demur-client" print-defaults >build/consumer/client.toml

@@ -48,7 +48,7 @@ Result<wire::Token> ReadToken(const std::string& path) {
 // What happens when a device's Run is over.
 struct Finished {
   Host* host;
-  std::string name;
+  std::string folder;
 
   void operator()(std::exception_ptr failure, Status status) const {
     net::LogUnexpected("device")(failure);
@@ -56,7 +56,7 @@ struct Finished {
     --host->running_;
     if (failure) status = Error(ErrorCode::kInternal, "stopped by an exception");
     if (!status && host->first_error_) {
-      host->first_error_ = std::move(status).error().WithContext(name);
+      host->first_error_ = std::move(status).error().WithContext(folder);
     }
     host->ended_.notify_all();
   }
@@ -97,12 +97,11 @@ void Host::Stop() {
 Status Host::OpenDevice(std::uint32_t index) {
   const DeviceTools tools{random_, clock_, shelf_, io_, workers_};
   auto device = Device::Open(config_.OptionsOf(index), tools);
-  if (!device) return std::move(device).error().WithContext(config_.DeviceName(index));
-  EventStore& store = (*device)->store();
-  if (store.num_events() == 0 && !config_.events_folder.empty()) {
-    DEMUR_TRY(const auto events, LoadEvents(config_.EventFile(index)));
-    if (Status saved = store.AppendEvents(events); !saved) {
-      return std::move(saved).error().WithContext(config_.DeviceName(index));
+  if (!device) return std::move(device).error().WithContext(config_.DeviceFolder(index));
+  if ((*device)->store().num_events() == 0 && !config_.events_folder.empty()) {
+    DEMUR_TRY(auto events, LoadEvents(config_.EventFile(index)));
+    if (Status saved = (*device)->Record(std::move(events)).get(); !saved) {
+      return std::move(saved).error().WithContext(config_.DeviceFolder(index));
     }
   }
   devices_[index] = std::move(*device);
@@ -126,13 +125,17 @@ Status Host::OpenAll() {
 Status Host::EnrolAll() {
   std::vector<std::uint32_t> missing;
   for (std::uint32_t i = 0; i < options_.devices; ++i) {
-    if (!devices_[i]->enrolled()) missing.push_back(i);
+    if (devices_[i]->expires_unix_ms() <= clock_.UnixMillis()) missing.push_back(i);
   }
   if (missing.empty()) return {};
   if (config_.token_file.empty()) {
+    const bool expired = devices_[missing[0]]->enrolled();
     return Error(ErrorCode::kFailedPrecondition,
-                 config_.DeviceName(missing[0]) +
-                     " is not enrolled: name a token of the authority in [enrol] token_file");
+                 config_.DeviceFolder(missing[0]) +
+                     (expired ? ": the certificate has expired, and a new token renews it (key, "
+                                "number and counters stay)"
+                              : ": not enrolled") +
+                     ": name a token of the authority in [enrol] token_file");
   }
   DEMUR_TRY(const wire::Token token, ReadToken(config_.token_file));
   for (std::size_t first = 0; first < missing.size(); first += kAtOnce) {
@@ -147,7 +150,7 @@ Status Host::EnrolAll() {
     for (std::size_t i = first; i < last; ++i) {
       Status status = waiting[i - first].get();
       if (!status && worst) {
-        worst = std::move(status).error().WithContext(config_.DeviceName(missing[i]));
+        worst = std::move(status).error().WithContext(config_.DeviceFolder(missing[i]));
       }
     }
     DEMUR_RETURN_IF_ERROR(std::move(worst));
@@ -171,14 +174,14 @@ bool Host::RoundsDone() const {
 // Looks up now and then: for the end of all devices, for the rounds asked for, to print.
 Status Host::Await() {
   const auto every = std::chrono::duration<double>(options_.metrics_every_s);
-  auto printed = std::chrono::steady_clock::now();
+  auto printed = clock_.Monotonic();
   std::unique_lock lock(mutex_);
   while (running_ > 0) {
     ended_.wait_for(lock, kLook);
     lock.unlock();
     if (RoundsDone()) Stop();
-    if (options_.metrics_every_s > 0 && std::chrono::steady_clock::now() - printed >= every) {
-      printed = std::chrono::steady_clock::now();
+    if (options_.metrics_every_s > 0 && clock_.Monotonic() - printed >= every) {
+      printed = clock_.Monotonic();
       DEMUR_TRY(const HostMetrics metrics, Measure());
       std::printf("%s\n", Format(metrics).c_str());
       std::fflush(stdout);
@@ -196,7 +199,7 @@ Status Host::Run() {
   running_ = options_.devices;
   for (std::uint32_t i = 0; i < options_.devices; ++i) {
     Device& device = *devices_[i];
-    asio::co_spawn(device.executor(), device.Run(), Finished{this, config_.DeviceName(i)});
+    asio::co_spawn(device.executor(), device.Run(), Finished{this, config_.DeviceFolder(i)});
   }
   log::Info("devices_running", {{"devices", options_.devices}});
   Status status = Await();

@@ -47,8 +47,8 @@ class Host {
   Host(HostConfig config, HostOptions options);
   ~Host();  // joins all threads
 
-  // Opens every store, reads event files into empty ones and enrols who is not. The first error,
-  // with the device's name.
+  // Opens every store, reads event files into empty ones, enrols who is not and renews the
+  // certificates that have expired. The first error, with the device's folder.
   Status Prepare();
   // Until SIGTERM or SIGINT, the rounds are done, or every device has ended. The error of a device
   // that ended with one.

@@ -24,7 +24,8 @@ struct Arguments {
   std::string config;
   std::string log_level = "info";
   HostOptions host;
-  std::uint32_t device = 0;  // purge: 0 = all
+  std::uint32_t device = 0;  // purge: index of one folder; 0: none was named
+  bool all = false;          // purge
   std::uint32_t first = 0;   // run: 0 = the config's
 };
 
@@ -34,7 +35,7 @@ Status RunRun(const Arguments& arguments) {
   if (arguments.first != 0) config.first = arguments.first;
   Host host(std::move(config), arguments.host);
   DEMUR_RETURN_IF_ERROR(host.Prepare());
-  const Status status = host.Run();
+  Status status = host.Run();
   DEMUR_TRY(const HostMetrics metrics, host.Measure());
   std::printf("%s\n", Format(metrics).c_str());
   if (!metrics.last_refusal.empty()) {
@@ -70,6 +71,11 @@ Status PurgeOne(const std::string& folder, crypto::SystemRandom& random) {
 }
 
 Status RunPurge(const Arguments& arguments) {
+  // Nothing brings back what is erased: no device is erased because an option was left out.
+  if (arguments.all == (arguments.device != 0)) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "purge: say --device N to erase device-N, or --all to erase every device");
+  }
   DEMUR_TRY(HostConfig config, LoadHostConfig(arguments.config));
   std::vector<std::string> names;
   if (arguments.device != 0) {
@@ -83,6 +89,7 @@ Status RunPurge(const Arguments& arguments) {
     if (Status purged = PurgeOne(config.folder + "/" + name, random); !purged) {
       return std::move(purged).error().WithContext(name);
     }
+    std::printf("%s purged\n", name.c_str());
   }
   std::printf(
       "%zu device%s purged: events, models' private state and identity are gone; what "
@@ -100,7 +107,7 @@ Status PrintDevice(const std::string& folder, const std::string& name,
   const auto identity = store.LoadIdentity();
   if (!identity && identity.error().code() != ErrorCode::kNotFound) return identity.error();
   const std::string number = identity ? std::to_string(identity->device.value) : "none";
-  std::printf("%s identity=%s events=%llu\n", name.c_str(), number.c_str(),
+  std::printf("%s device_number=%s events=%llu\n", name.c_str(), number.c_str(),
               static_cast<unsigned long long>(store.num_events()));
   for (const TaskRecord& record : store.tasks()) {
     std::printf("  task %s participations=%u last_round=%u.%u\n", ToHex(record.task()).c_str(),
@@ -141,7 +148,8 @@ void DefineVerbs(CLI::App* app, Arguments* arguments) {
   run->add_option("--devices", arguments->host.devices, "devices hosted by this process")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  run->add_option("--first", arguments->first, "number of the first device; absent: the config's")
+  run->add_option("--first", arguments->first,
+                  "index of the first folder, 7: device-0007; absent: the config's")
       ->check(CLI::Range(1, 1'000'000));
   run->add_option("--rounds", arguments->host.rounds, "stop after so many committed rounds");
   run->add_option("--metrics-every", arguments->host.metrics_every_s,
@@ -156,8 +164,11 @@ void DefineVerbs(CLI::App* app, Arguments* arguments) {
 
   CLI::App* purge = app->add_subcommand("purge", "erase what devices hold about their owners");
   DefineCommon(purge, arguments);
-  purge->add_option("--device", arguments->device, "number of the device's folder; absent: all")
+  purge
+      ->add_option("--device", arguments->device,
+                   "index of one folder, 7: device-0007 (not the number that the authority gave)")
       ->check(CLI::Range(1, 1'000'000));
+  purge->add_flag("--all", arguments->all, "every device of the config's folder");
 
   CLI::App* status = app->add_subcommand("status", "what lies in the devices' stores");
   DefineCommon(status, arguments);

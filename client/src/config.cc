@@ -1,13 +1,14 @@
 #include "demur/client/config.h"
 
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <utility>
 #include <vector>
+
+#include "demur/base/config_writer.h"
 
 namespace demur::client {
 namespace {
@@ -48,6 +49,7 @@ void ReadFloor(Config::Table section, Floor* floor) {
       .Read("roster_min", &privacy.roster_min, 20, 1'000'000)
       .Read("survivors_min", &privacy.survivors_min, 2, 1'000'000)
       .Read("corrupt_permille_min", &privacy.corrupt_permille_min, 0, 1000)
+      .Read("noise_corrupt_permille_min", &floor->noise_corrupt_permille_min, 0, 1000)
       .Read("dropout_permille_max", &privacy.dropout_permille_max, 0, 1000)
       .Read("corrupt_permille_max", &floor->corrupt_permille_max, 0, 1000)
       .Read("sigma_min", &floor->sigma_min, 20, 128)
@@ -100,50 +102,7 @@ Result<HostConfig> ReadHostConfig(Config config) {
 
 // --- Writing ------------------------------------------------------------------------------------
 
-class Writer {
- public:
-  void Section(std::string_view name, std::string_view comment) {
-    if (!text_.empty()) text_ += "\n";
-    if (!comment.empty()) text_ += "# " + std::string(comment) + "\n";
-    text_ += "[" + std::string(name) + "]\n";
-  }
-  void Raw(std::string_view key, const std::string& value, std::string_view comment) {
-    text_ += std::string(key) + " = " + value;
-    if (!comment.empty()) text_ += "  # " + std::string(comment);
-    text_ += "\n";
-  }
-  void Text(std::string_view key, std::string_view value, std::string_view comment = "") {
-    Raw(key, Quoted(value), comment);
-  }
-  void Flag(std::string_view key, bool value, std::string_view comment = "") {
-    Raw(key, value ? "true" : "false", comment);
-  }
-  void Number(std::string_view key, std::uint32_t value, std::string_view comment = "") {
-    Raw(key, std::to_string(value), comment);
-  }
-  // The shortest text that reads back as the same number.
-  void Real(std::string_view key, double value, std::string_view comment = "") {
-    std::array<char, 32> buffer{};
-    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
-    std::string text(buffer.data(), end);
-    if (text.find_first_of(".e") == std::string::npos) text += ".0";
-    Raw(key, text, comment);
-  }
-  static std::string Quoted(std::string_view value) {
-    std::string out = "\"";
-    for (const char c : value) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    return out + "\"";
-  }
-  std::string Take() { return std::move(text_); }
-
- private:
-  std::string text_;
-};
-
-void WriteFloor(const Floor& floor, Writer* out) {
+void WriteFloor(const Floor& floor, ConfigWriter* out) {
   const dp::DeviceFloor& privacy = floor.privacy;
   out->Section("floor", "What the owner agrees to; no plan lowers it (docs/threat-model.md).");
   out->Text("privacy", kPrivacy[privacy.allow_no_noise ? 1 : 0],
@@ -157,6 +116,8 @@ void WriteFloor(const Floor& floor, Writer* out) {
   out->Number("survivors_min", privacy.survivors_min, "of them, left at the end");
   out->Number("corrupt_permille_min", privacy.corrupt_permille_min,
               "a plan must reckon with so many corrupt members");
+  out->Number("noise_corrupt_permille_min", floor.noise_corrupt_permille_min,
+              "a plan with noise: these add none");
   out->Number("corrupt_permille_max", floor.corrupt_permille_max);
   out->Number("dropout_permille_max", privacy.dropout_permille_max);
   out->Number("sigma_min", floor.sigma_min, "bits of statistical security");
@@ -166,11 +127,7 @@ void WriteFloor(const Floor& floor, Writer* out) {
   out->Number("timeout_min_ms", floor.timeout_min_ms, "every deadline of a plan lies between");
   out->Number("timeout_max_ms", floor.timeout_max_ms, "these two");
   out->Flag("allow_no_deadline", floor.allow_no_deadline, "for runs that compare bytes");
-  std::string list;
-  for (const std::string& name : floor.algorithms) {
-    list += (list.empty() ? "" : ", ") + Writer::Quoted(name);
-  }
-  out->Raw("algorithms", "[" + list + "]", "");
+  out->List("algorithms", floor.algorithms);
 }
 
 std::string_view NameOf(learning::Label label) {
@@ -185,7 +142,7 @@ std::string_view NameOf(learning::Label label) {
   return "none";
 }
 
-void WriteSignals(const learning::SignalTable& signals, Writer* out) {
+void WriteSignals(const learning::SignalTable& signals, ConfigWriter* out) {
   for (std::size_t number = 1; number <= learning::kNumSignals; ++number) {
     const auto signal = static_cast<learning::Signal>(number);
     const learning::SignalRule& rule = signals.rule(signal);
@@ -243,10 +200,10 @@ Result<HostConfig> ParseHostConfig(std::string_view text, const std::string& sou
 }
 
 std::string FormatHostConfig(const HostConfig& config) {
-  Writer out;
+  ConfigWriter out;
   out.Section("devices", "Paths are relative to this file.");
   out.Text("folder", config.folder, "holds device-0001, ..: store and key of each; required");
-  out.Number("first", config.first, "number of the first device of this process");
+  out.Number("first", config.first, "index of this process's first folder, 1: device-0001");
   out.Section("enrol", "");
   out.Text("token_file", config.token_file, "from `demur-ca token`; empty: all are enrolled");
   out.Section("data", "");

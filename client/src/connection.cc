@@ -17,9 +17,18 @@ using wire::FrameType;
 
 constexpr net::Limit kBulkLimit{120'000};       // one frame, whatever its length, in either way
 constexpr net::Limit kSilenceLimit{1'800'000};  // then the connection is taken for dead
-constexpr net::Limit kFirstAnnounce{2'000};     // where the coordinator would rather see us go
 constexpr std::uint32_t kMaxUnasked = 64;       // messages
 constexpr std::uint64_t kMaxRetryMs = 3'600'000;
+
+// Does a refusal that names no time to return say that returning is of no use? All other codes are
+// passing: a coordinator that was full or slow must not lose its devices for good.
+bool IsFinal(ErrorCode code) {
+  return code == ErrorCode::kAborted ||           // the task has come to its end
+         code == ErrorCode::kPermissionDenied ||  // shut out by the authority
+         code == ErrorCode::kNotFound ||          // no such task here
+         code == ErrorCode::kUnimplemented ||     // another version of the protocol
+         code == ErrorCode::kInvalidArgument;     // what we say is not understood
+}
 
 asio::awaitable<void> ComputeOnWorker(std::shared_ptr<RoundSession> session,
                                       secagg::ClientEvent event) {
@@ -63,16 +72,33 @@ asio::awaitable<Ending> Connection::Serve() {
   if (ending.status) ending.status = co_await Rounds();
   ending.admitted = admitted_;
   ending.broken = broken_;
-  if (away_) ending.retry_ms = come_back_ms_;
-  if (refusal_) {
-    ending.retry_ms = std::min<std::uint64_t>(refusal_->retry_after_ms, kMaxRetryMs);
-    ending.final = ending.retry_ms == 0;
-    // "The task is complete" is how a run is meant to end.
-    if (ending.final && refusal_->code == ErrorCode::kAborted) ending.status = {};
+  if (refusal_) EndOf(*refusal_, &ending);
+  // What it remembers may not be what lies on the disk: no round can be answered for any more.
+  if (Status usable = core_.store->Check(); !usable) {
+    ending.final = true;
+    ending.status = std::move(usable).error().WithContext(core_.options.folder);
   }
   if (!broken_) co_await stream_.Finish(core_.options.connect_limit);
   stream_.Close();
   co_return ending;
+}
+
+void Connection::EndOf(const wire::Refusal& refusal, Ending* ending) const {
+  ending->retry_ms = std::min<std::uint64_t>(refusal.retry_after_ms, kMaxRetryMs);
+  if (ending->retry_ms != 0) return;
+  ending->final = IsFinal(refusal.code);
+  ending->broken = ending->broken || !ending->final;  // no time was named: back off
+  // "The task is complete" is how a run is meant to end.
+  if (refusal.code == ErrorCode::kAborted) ending->status = {};
+}
+
+// Neither the coordinator's fault nor a plan's: what this device must remember it cannot.
+Error Connection::StoreFailed(Error error) {
+  broken_ = true;
+  log::Failure(
+      "device_store_failed",
+      {{"device", core_.number.load()}, {"folder", core_.options.folder}, {"error", error}});
+  return std::move(error).WithContext(core_.options.folder);
 }
 
 Error Connection::Broken(Error error) {
@@ -102,7 +128,6 @@ asio::awaitable<Status> Connection::Greet() {
   }
   auto welcome = wire::DecodeWelcome(frame.body);
   if (!welcome) co_return Broken(std::move(welcome).error());
-  come_back_ms_ = welcome->retry_after_ms;
   admitted_ = true;
   core_.Count([](DeviceCounts& c) { ++c.connections; });
   co_return co_await Resume(welcome->running);
@@ -136,8 +161,6 @@ asio::awaitable<Result<net::Frame>> Connection::Next() {
     // A limit of zero would be none.
     const net::Limit patience = core_.SessionPatience().value_or(kSilenceLimit);
     limits.idle = std::max(patience, net::Limit{1});
-  } else if (come_back_ms_ != 0) {
-    limits.idle = kFirstAnnounce;
   }
   co_return co_await stream_.ReadFrame(limits);
 }
@@ -147,10 +170,6 @@ asio::awaitable<Status> Connection::Rounds() {
     auto frame = co_await Next();
     if (!frame) {
       if (frame.error().code() == ErrorCode::kDeadlineExceeded) {
-        if (!core_.session && come_back_ms_ != 0) {
-          away_ = true;
-          co_return Status();
-        }
         core_.EndSession("the coordinator is past its own deadline");
       }
       // A frame that no header of ours would announce is a fault; a lost connection is not.
@@ -201,8 +220,9 @@ asio::awaitable<Status> Connection::Advance(secagg::ClientEvent event) {
   core_.NoteProgress();
   if (!frames) {
     const Error error = std::move(frames).error();
+    const bool ours = session->journal_failed();
     core_.EndSession(error.message());
-    co_return Broken(error);
+    co_return ours ? StoreFailed(error) : Broken(error);
   }
   if (session->end()) core_.EndSession("");
   for (const OutFrame& frame : *frames) {

@@ -21,7 +21,7 @@ struct Ending {
   Status status;               // success: closed in good order
   bool admitted = false;       // the coordinator greeted
   bool broken = false;         // it sent what it must not, or we cannot go on: back off
-  bool final = false;          // a Refusal without return
+  bool final = false;          // refused for good, or the store of this device has failed
   std::uint64_t retry_ms = 0;  // asked for; 0: as we like
 };
 
@@ -42,23 +42,27 @@ class Connection {
   asio::awaitable<Status> Handle(net::Frame frame);
   asio::awaitable<Status> OnAnnounce(Bytes frame);
   asio::awaitable<Status> TakeUp(secagg::Announcement announcement);
+  Result<Admission> Admit(const secagg::Announcement& announcement);
   asio::awaitable<Status> Begin(secagg::Announcement announcement, Admission admission,
                                 ModelPtr model);
-  asio::awaitable<Status> Refuse(model::Plan plan, Error why);
+  asio::awaitable<Status> Refuse(model::Plan plan, Error why,
+                                 wire::LeaveScope scope = wire::LeaveScope::kRound);
+  asio::awaitable<Status> TakeLeave(model::Plan plan,
+                                    wire::LeaveScope scope = wire::LeaveScope::kRound);
   asio::awaitable<Result<net::Frame>> FetchModel(const model::Plan& plan);
   asio::awaitable<Status> Advance(secagg::ClientEvent event);
   Result<net::Frame> Refused(const net::Frame& frame);
+  void EndOf(const wire::Refusal& refusal, Ending* ending) const;
   Error Broken(Error error);
+  Error StoreFailed(Error error);
 
   DeviceCore& core_;
   net::FrameStream& stream_;
   std::optional<wire::Refusal> refusal_;
   std::deque<net::Frame> waiting_;  // came while something else was awaited
-  std::uint32_t come_back_ms_ = 0;  // Welcome::retry_after_ms
   std::uint32_t unasked_ = 0;       // messages of sessions that this process does not have
   bool admitted_ = false;
   bool broken_ = false;
-  bool away_ = false;  // no round for us: come back later
 };
 
 }  // namespace demur::client

@@ -9,12 +9,16 @@
 #include <asio/strand.hpp>
 #include <asio/use_awaitable.hpp>
 #include <cmath>
+#include <exception>
+#include <future>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "connection.h"
 #include "demur/base/log.h"
 #include "demur/client/enrol.h"
+#include "demur/crypto/hash.h"
 #include "demur/crypto/keys.h"
 #include "demur/net/spawn.h"
 #include "demur/net/tls_context.h"
@@ -24,6 +28,38 @@ namespace demur::client {
 namespace {
 
 constexpr std::uint32_t kEnrolTries = 4;
+constexpr std::int64_t kRenewalMs = 30LL * 24 * 3600 * 1000;  // before the certificate's end
+
+// A promise to somebody on another thread. Kept also when the pools end before its turn comes.
+template <class T>
+class Answer {
+ public:
+  Answer() = default;
+  Answer(const Answer&) = delete;
+  Answer& operator=(const Answer&) = delete;
+  ~Answer() {
+    if (!given_) promise_.set_value(Error(ErrorCode::kAborted, "device: its threads have ended"));
+  }
+  std::future<T> future() { return promise_.get_future(); }
+  void Give(T value) {
+    given_ = true;
+    promise_.set_value(std::move(value));
+  }
+
+ private:
+  std::promise<T> promise_;
+  bool given_ = false;
+};
+
+// Runs `work` on the strand of `core`; at once when this is the strand.
+template <class Work>
+std::future<Status> OnStrand(const std::shared_ptr<DeviceCore>& core, Work work) {
+  auto answer = std::make_shared<Answer<Status>>();
+  auto future = answer->future();
+  asio::dispatch(core->strand,
+                 [core, answer, work = std::move(work)] { answer->Give(work(*core)); });
+  return future;
+}
 
 Error BadOption(const char* what) { return Error(ErrorCode::kInvalidArgument, what); }
 
@@ -37,6 +73,10 @@ Status CheckOptions(const DeviceOptions& options) {
   if (options.retry_min_ms == 0 || options.retry_max_ms < options.retry_min_ms) {
     return BadOption("device: retry_min_ms must be above 0 and not above retry_max_ms");
   }
+  // Now, and not when the owner wants to see a list.
+  DEMUR_TRY(const auto checked,
+            learning::Suppression::Create({}, options.signals, 0, options.suppression));
+  static_cast<void>(checked);
   return {};
 }
 
@@ -87,7 +127,10 @@ asio::awaitable<Status> RunUntilRefused(std::shared_ptr<DeviceCore> core, net::T
 
 asio::awaitable<Status> RunDevice(std::shared_ptr<DeviceCore> core) {
   if (!core->identity) co_return Error(ErrorCode::kNotFound, "device: not enrolled");
-  if (core->running) co_return Error(ErrorCode::kFailedPrecondition, "device: runs already");
+  if (core->running || core->enrolling) {
+    co_return Error(ErrorCode::kFailedPrecondition, "device: runs or enrols already");
+  }
+  DEMUR_CO_RETURN_IF_ERROR(core->store->Check());
   if (core->stopped) co_return Status();
   DEMUR_CO_TRY(net::TlsContext context, ContextOf(*core));
   core->running = true;
@@ -108,22 +151,65 @@ asio::awaitable<Status> RunDevice(std::shared_ptr<DeviceCore> core) {
   co_return std::move(status);
 }
 
+// The key to be certified: a new one, or that of an identity whose certificate comes to its end.
+Result<SecretArray<32>> SeedToEnrol(const DeviceCore& core, const wire::Token& token) {
+  if (!core.identity) {
+    StreamId id;
+    id.client = core.options.enrol_stream;
+    id.purpose = Purpose::kKeys;
+    DEMUR_TRY(const auto stream, core.tools.random.Stream(id));
+    return crypto::RandomKey(*stream);
+  }
+  const std::int64_t now = core.tools.clock.UnixMillis();
+  if (CheckIdentity(*core.identity, now) && core.expires_unix_ms - now > kRenewalMs) {
+    return Error(ErrorCode::kFailedPrecondition, "device: enrolled already");
+  }
+  if (crypto::Sha256(core.identity->authority) != token.authority_sha256) {
+    return Error(ErrorCode::kPermissionDenied,
+                 "device: the token is of another authority than the one this device is enrolled "
+                 "at; only purge leads there, under a new key");
+  }
+  return core.identity->key_seed.Clone();
+}
+
+Status StoreIdentity(DeviceCore& core, Identity identity) {
+  const bool renewed = core.identity.has_value();
+  if (renewed && core.identity->device != identity.device) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 "device: the authority gave this key another number (was its database lost?)");
+  }
+  DEMUR_RETURN_IF_ERROR(core.store->SaveIdentity(identity));
+  core.Remember(std::move(identity));
+  log::Info(renewed ? "device_renewed" : "device_enrolled",
+            {{"device", core.number.load()}, {"folder", core.options.folder}});
+  return {};
+}
+
+// True while it lives: a purge in between would leave the identity behind.
+class Enrolling {
+ public:
+  explicit Enrolling(std::shared_ptr<DeviceCore> core) : core_(std::move(core)) {
+    core_->enrolling = true;
+  }
+  Enrolling(const Enrolling&) = delete;
+  Enrolling& operator=(const Enrolling&) = delete;
+  ~Enrolling() { core_->enrolling = false; }
+
+ private:
+  std::shared_ptr<DeviceCore> core_;
+};
+
 asio::awaitable<Status> EnrolDevice(std::shared_ptr<DeviceCore> core, wire::Token token) {
-  if (core->identity) co_return Error(ErrorCode::kFailedPrecondition, "device: enrolled already");
-  StreamId id;
-  id.client = core->options.enrol_stream;
-  id.purpose = Purpose::kKeys;
-  DEMUR_CO_TRY(const auto stream, core->tools.random.Stream(id));
-  DEMUR_CO_TRY(const SecretArray<32> seed, crypto::RandomKey(*stream));
+  if (core->running || core->enrolling) {
+    co_return Error(ErrorCode::kFailedPrecondition, "device: runs or enrols already");
+  }
+  DEMUR_CO_RETURN_IF_ERROR(core->store->Check());
+  DEMUR_CO_TRY(const SecretArray<32> seed, SeedToEnrol(*core, token));
+  const Enrolling enrolling(core);
   for (std::uint32_t tries = 0;; ++tries) {
     auto identity = co_await RequestIdentity(token.Clone(), seed.Clone(), core->tools.clock,
                                              core->options.connect_limit);
-    if (identity) {
-      DEMUR_CO_RETURN_IF_ERROR(core->store->SaveIdentity(*identity));
-      core->Remember(std::move(*identity));
-      log::Info("device_enrolled", {{"device", core->number.load()}});
-      co_return Status();
-    }
+    if (identity) co_return StoreIdentity(*core, std::move(*identity));
     if (identity.error().code() != ErrorCode::kUnavailable || tries + 1 == kEnrolTries) {
       co_return std::move(identity).error();
     }
@@ -150,6 +236,49 @@ asio::awaitable<Result<OwnMetrics>> MeasureDevice(std::shared_ptr<DeviceCore> co
       MeasureOnWorker(std::move(own), core->newest, core->tools.random), asio::use_awaitable);
 }
 
+asio::awaitable<Result<Ranker>> RankOnWorker(OwnData own, NewestModel newest,
+                                             learning::SuppressionOptions suppression,
+                                             std::int64_t now_unix_ms, RandomSource& random) {
+  co_return RankOwn(own, *newest.plan, *newest.model, suppression, now_unix_ms, random);
+}
+
+asio::awaitable<Result<Ranker>> RankDevice(std::shared_ptr<DeviceCore> core) {
+  if (!core->newest.model) {
+    co_return Error(ErrorCode::kNotFound,
+                    "device: no model yet; it comes with the first round that this device takes "
+                    "part in");
+  }
+  DEMUR_CO_TRY(OwnData own, core->ReadOwn(core->newest.plan->task));
+  // Named: GCC 12 frees a temporary aggregate inside a co_await expression twice.
+  auto work = RankOnWorker(std::move(own), core->newest, core->options.suppression,
+                           core->tools.clock.UnixMillis(), core->tools.random);
+  co_return co_await asio::co_spawn(asio::make_strand(core->tools.workers), std::move(work),
+                                    asio::use_awaitable);
+}
+
+// Hands a ranker over once it is made.
+struct GiveRanker {
+  std::shared_ptr<Answer<Result<Ranker>>> answer;
+
+  void operator()(std::exception_ptr failure, Result<Ranker> ranker) const {
+    if (failure) {
+      net::LogUnexpected("device ranking")(failure);
+      ranker = Error(ErrorCode::kInternal, "device: ranking ended by an exception (see the log)");
+    }
+    answer->Give(std::move(ranker));
+  }
+};
+
+Status PurgeDevice(DeviceCore& core) {
+  if (core.running || core.enrolling) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 "device: it runs or enrols; Stop it, wait for Run to return, then purge");
+  }
+  DEMUR_RETURN_IF_ERROR(core.store->Purge());
+  core.Forget();
+  return {};
+}
+
 }  // namespace
 
 Device::Device(std::shared_ptr<DeviceCore> core) : core_(std::move(core)) {}
@@ -165,7 +294,29 @@ Result<std::unique_ptr<Device>> Device::Open(DeviceOptions options, const Device
 const asio::any_io_executor& Device::executor() const { return core_->strand; }
 bool Device::enrolled() const { return core_->number != 0; }
 DeviceNumber Device::number() const { return DeviceNumber(core_->number); }
-EventStore& Device::store() { return *core_->store; }
+std::int64_t Device::expires_unix_ms() const { return core_->expires_unix_ms; }
+const EventStore& Device::store() const { return *core_->store; }
+
+std::future<Status> Device::Record(std::vector<learning::Event> events) {
+  return OnStrand(core_, [events = std::move(events)](DeviceCore& core) {
+    return core.store->AppendEvents(events);
+  });
+}
+
+std::future<Status> Device::Record(const learning::Event& event) {
+  return Record(std::vector<learning::Event>{event});
+}
+
+std::future<Result<Ranker>> Device::MakeRanker() {
+  auto answer = std::make_shared<Answer<Result<Ranker>>>();
+  auto future = answer->future();
+  asio::dispatch(core_->strand, [core = core_, answer] {
+    asio::co_spawn(core->strand, RankDevice(core), GiveRanker{answer});
+  });
+  return future;
+}
+
+std::future<Status> Device::Purge() { return OnStrand(core_, PurgeDevice); }
 
 asio::awaitable<Status> Device::Enrol(wire::Token token) {
   return EnrolDevice(core_, std::move(token));

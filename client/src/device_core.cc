@@ -5,6 +5,7 @@
 
 #include "demur/base/file.h"
 #include "demur/base/log.h"
+#include "demur/crypto/certificate.h"
 
 namespace demur::client {
 namespace {
@@ -18,14 +19,14 @@ DeviceCore::DeviceCore(DeviceOptions device_options, const DeviceTools& device_t
     : options(std::move(device_options)),
       tools(device_tools),
       strand(asio::make_strand(device_tools.io)),
-      keys(options.folder),
+      keys(options.keys ? options.keys : std::make_shared<FileKeyProvider>(options.folder)),
       stop_timer(strand, asio::steady_timer::time_point::max()) {}
 
 Status DeviceCore::OpenStore() {
   DEMUR_RETURN_IF_ERROR(MakeFolder(options.folder));
   EventStoreOptions store_options;
   store_options.folder = options.folder;
-  DEMUR_TRY(store, EventStore::Open(std::move(store_options), keys, tools.random));
+  DEMUR_TRY(store, EventStore::Open(std::move(store_options), *keys, tools.random));
   auto found = store->LoadIdentity();
   if (found) {
     Remember(std::move(*found));
@@ -36,8 +37,18 @@ Status DeviceCore::OpenStore() {
 }
 
 void DeviceCore::Remember(Identity own) {
+  const auto certificate = crypto::ParseCertificate(own.certificate);
+  expires_unix_ms = certificate ? certificate->validity.not_after * 1000 : 0;
   number = own.device.value;
   identity = std::move(own);
+}
+
+void DeviceCore::Forget() {
+  number = 0;
+  expires_unix_ms = 0;
+  identity.reset();
+  preparing.reset();
+  newest = {};
 }
 
 Result<OwnData> DeviceCore::ReadOwn(const TaskId& task) const {
@@ -52,6 +63,7 @@ Result<OwnData> DeviceCore::ReadOwn(const TaskId& task) const {
 
 void DeviceCore::OpenSession(std::shared_ptr<RoundSession> opened) {
   session = std::move(opened);
+  preparing.reset();
   counted_ = false;
   wait_ms_ = 0;
 }

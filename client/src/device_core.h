@@ -18,10 +18,16 @@
 // that made it while one of them still unwinds. Everything but the counters lives on the strand.
 namespace demur::client {
 
-// The newest plan that was taken up, and its model.
+// The newest plan that was agreed to, and its model.
 struct NewestModel {
   std::shared_ptr<const model::Plan> plan;
   ModelPtr model;
+};
+
+// A round that was agreed to and has no session yet: its model is on the way, or it is trained for.
+struct Preparing {
+  Hash256 announce_hash{};
+  Admission admission;
 };
 
 class DeviceCore final : public RoundJournal {
@@ -36,6 +42,8 @@ class DeviceCore final : public RoundJournal {
 
   Result<OwnData> ReadOwn(const TaskId& task) const;
   void Remember(Identity own);
+  // After a purge: who this device was, and what was made of its owner's events.
+  void Forget();
 
   // The session goes on across connections. Each of these logs and counts; a session that is not
   // over is stopped and its secrets are wiped.
@@ -55,13 +63,16 @@ class DeviceCore final : public RoundJournal {
   const DeviceOptions options;
   const DeviceTools tools;
   const asio::any_io_executor strand;
-  FileKeyProvider keys;
+  const std::shared_ptr<KeyProvider> keys;
   std::optional<EventStore> store;
   std::optional<Identity> identity;
-  std::atomic<std::uint64_t> number{0};  // of the identity; 0: none
-  asio::steady_timer stop_timer;         // never expires: cancelled by Stop
+  std::atomic<std::uint64_t> number{0};          // of the identity; 0: none
+  std::atomic<std::int64_t> expires_unix_ms{0};  // its certificate; 0: none
+  asio::steady_timer stop_timer;                 // never expires: cancelled by Stop
   bool stopped = false;
   bool running = false;
+  bool enrolling = false;
+  std::optional<Preparing> preparing;
   std::shared_ptr<RoundSession> session;
   NewestModel newest;
 

@@ -92,11 +92,14 @@ Status CheckIdentity(const Identity& identity, std::int64_t now_unix_ms) {
       crypto::VerifyCertificate(identity.certificate, identity.authority, now_unix_ms / 1000,
                                 crypto::CertificateKind::kDevice);
   DEMUR_TRY(const crypto::Ed25519KeyPair key, crypto::Ed25519FromSeed(identity.key_seed));
-  if (!certificate || certificate->public_key != key.public_key) {
-    return Error(ErrorCode::kFailedPrecondition,
-                 "the device's certificate has expired or is not good: purge and enrol again");
-  }
-  return {};
+  if (certificate && certificate->public_key == key.public_key) return {};
+  const auto parsed = crypto::ParseCertificate(identity.certificate);
+  const bool expired = parsed && parsed->validity.not_after < now_unix_ms / 1000;
+  return Error(ErrorCode::kFailedPrecondition,
+               std::string(expired ? "the device's certificate has expired"
+                                   : "the device's certificate is not good at the clock's time") +
+                   ": enrol again with a new token of its authority (`demur-ca token`); key, "
+                   "number and counters stay");
 }
 
 }  // namespace demur::client

@@ -34,6 +34,10 @@ bool LosesDebit(const TaskRecord& before, const TaskRecord& now) {
                      now.account.spent.units.begin(), std::less_equal<>());
 }
 
+bool SameHolder(const Identity& a, const Identity& b) {
+  return a.device == b.device && ConstantTimeEqual(a.key_seed.view(), b.key_seed.view());
+}
+
 }  // namespace
 
 Identity Identity::Clone() const {
@@ -215,11 +219,23 @@ Result<Identity> EventStore::LoadIdentity() const {
 }
 
 Status EventStore::SaveIdentity(const Identity& identity) {
-  if (rows_.rows(StoreTable::kIdentity) != 0) {
-    return Error(ErrorCode::kFailedPrecondition, "device store: enrolled already");
-  }
+  std::optional<std::int64_t> known;
+  DEMUR_RETURN_IF_ERROR(rows_.ForEach(
+      StoreTable::kIdentity, [&known, &identity](std::int64_t rowid, ByteView plain) -> Status {
+        DEMUR_TRY(const Identity old, DecodeIdentity(plain));
+        if (!SameHolder(old, identity)) {
+          return Error(ErrorCode::kFailedPrecondition,
+                       "device store: enrolled already, under another key or number");
+        }
+        known = rowid;
+        return {};
+      }));
   SealedStore::Batch batch;
-  batch.Insert(StoreTable::kIdentity, EncodeIdentity(identity));
+  if (known) {
+    batch.Replace(StoreTable::kIdentity, *known, EncodeIdentity(identity));
+  } else {
+    batch.Insert(StoreTable::kIdentity, EncodeIdentity(identity));
+  }
   DEMUR_TRY(const std::vector<std::int64_t> rowids, rows_.Commit(std::move(batch)));
   (void)rowids;
   return {};

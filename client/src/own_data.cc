@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "demur/client/local_round.h"
-#include "demur/client/ranker.h"
 #include "demur/dp/encoder.h"
 #include "demur/learning/metrics.h"
 #include "demur/learning/train_view.h"
@@ -20,6 +19,17 @@ std::uint64_t Mix(std::uint64_t x) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
   return x ^ (x >> 31);
+}
+
+Result<model::PrivateState> Fit(const OwnData& own, const learning::LocalStep& step,
+                                const std::vector<learning::Event>& events, const model::Plan& plan,
+                                const model::SharedModel& model, RandomSource& random) {
+  DEMUR_TRY(const auto layout, model::Layout::Create(plan.training.schema, plan.training.slice));
+  DEMUR_TRY(const auto view,
+            learning::TrainView::Create(events, own.signals, CatalogueSize(plan.training.schema)));
+  const learning::LocalContext context{layout, random,
+                                       RoundStream(plan, own.device.value, Purpose::kSampling)};
+  return step.Personalise(model, own.state, view, context);
 }
 
 bool HeldOut(DeviceNumber device, ItemId item, double share) {
@@ -70,12 +80,8 @@ Result<OwnMetrics> MeasureOwn(const OwnData& own, const model::Plan& plan,
   const auto examples = learning::MakeExamples(split.held_out, own.signals);
   if (examples.empty()) return out;
 
-  DEMUR_TRY(const auto layout, model::Layout::Create(plan.training.schema, plan.training.slice));
   DEMUR_TRY(const auto step, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
-  DEMUR_TRY(const auto view, learning::TrainView::Create(split.train, own.signals, items));
-  const learning::LocalContext context{layout, random,
-                                       RoundStream(plan, own.device.value, Purpose::kSampling)};
-  DEMUR_TRY(const model::PrivateState fitted, step->Personalise(model, own.state, view, context));
+  DEMUR_TRY(const auto fitted, Fit(own, *step, split.train, plan, model, random));
   std::vector<float> scores(items);
   DEMUR_RETURN_IF_ERROR(step->Score(model, fitted, scores));
 
@@ -88,6 +94,18 @@ Result<OwnMetrics> MeasureOwn(const OwnData& own, const model::Plan& plan,
   if (const auto auc = learning::Auc(pairs)) out.auc = *auc;
   if (const auto loss = learning::LogLoss(pairs)) out.log_loss = *loss;
   return out;
+}
+
+Result<Ranker> RankOwn(const OwnData& own, const model::Plan& plan, const model::SharedModel& model,
+                       const learning::SuppressionOptions& suppression, std::int64_t now_unix_ms,
+                       RandomSource& random) {
+  const std::uint32_t items = CatalogueSize(plan.training.schema);
+  const auto events = learning::Clean(own.events, items).events;
+  DEMUR_TRY(const auto step, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
+  DEMUR_TRY(const auto fitted, Fit(own, *step, events, plan, model, random));
+  DEMUR_TRY(auto rejected,
+            learning::Suppression::Create(events, own.signals, now_unix_ms, suppression));
+  return Ranker::Create(*step, model, fitted, std::move(rejected));
 }
 
 }  // namespace demur::client

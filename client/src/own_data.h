@@ -8,8 +8,10 @@
 #include "demur/base/result.h"
 #include "demur/client/device.h"
 #include "demur/client/model_shelf.h"
+#include "demur/client/ranker.h"
 #include "demur/learning/events.h"
 #include "demur/learning/signals.h"
+#include "demur/learning/suppression.h"
 #include "demur/model/plan.h"
 #include "demur/model/tables.h"
 
@@ -50,5 +52,12 @@ Result<Trained> TrainForRound(const OwnData& own, const model::Plan& plan,
 // Errors as TrainForRound.
 Result<OwnMetrics> MeasureOwn(const OwnData& own, const model::Plan& plan,
                               const model::SharedModel& model, RandomSource& random);
+
+// What the owner is shown: the private state fitted to the model with all events, held-out ones
+// too (nothing of it is kept or sent), and what the owner rejected hidden or pushed down as of
+// `now_unix_ms`. Errors as TrainForRound.
+Result<Ranker> RankOwn(const OwnData& own, const model::Plan& plan, const model::SharedModel& model,
+                       const learning::SuppressionOptions& suppression, std::int64_t now_unix_ms,
+                       RandomSource& random);
 
 }  // namespace demur::client

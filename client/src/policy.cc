@@ -61,6 +61,11 @@ Status CheckWork(const model::Plan& plan, const model::Layout& layout, const Flo
     return Refused("secagg.roster_max " + std::to_string(secagg.roster_max) + " is above " +
                    std::to_string(floor.roster_max));
   }
+  if (plan.privacy.noise && secagg.corrupt_permille < floor.noise_corrupt_permille_min) {
+    return Refused("secagg.corrupt_permille " + std::to_string(secagg.corrupt_permille) +
+                   " is below " + std::to_string(floor.noise_corrupt_permille_min) +
+                   ", which noise is sized for");
+  }
   if (secagg.corrupt_permille > floor.corrupt_permille_max) {
     return Refused("secagg.corrupt_permille " + std::to_string(secagg.corrupt_permille) +
                    " is above " + std::to_string(floor.corrupt_permille_max));
@@ -94,8 +99,9 @@ Status Floor::Validate() const {
   const auto bad = [](const char* what) {
     return Error(ErrorCode::kInvalidArgument, std::string("device floor: ") + what);
   };
-  if (corrupt_permille_max > 1000 || corrupt_permille_max < privacy.corrupt_permille_min) {
-    return bad("corrupt_permille_max: corrupt_permille_min to 1000");
+  if (corrupt_permille_max > 1000 ||
+      corrupt_permille_max < std::max(privacy.corrupt_permille_min, noise_corrupt_permille_min)) {
+    return bad("corrupt_permille_max: corrupt_permille_min and noise_corrupt_permille_min to 1000");
   }
   if (!(std::isfinite(value_max) && value_max > 0)) return bad("value_max must be > 0");
   if (dim_max == 0) return bad("dim_max must be > 0");

@@ -114,12 +114,15 @@ Result<std::vector<OutFrame>> RoundSession::Settle(RoundJournal& journal) {
   return out;
 }
 
+Status RoundSession::Durable(Status saved) {
+  journal_failed_ = !saved;
+  return saved;
+}
+
 Status RoundSession::Perform(secagg::ClientEffect& e, RoundJournal& journal,
                              std::vector<OutFrame>* out) {
   if (auto* send = std::get_if<effect::Send>(&e)) {
     if (send->type == wire::FrameType::kAdvertise && !joined_) {
-      // The round is taken up: after a crash its id is refused, whoever announces it again.
-      DEMUR_RETURN_IF_ERROR(journal.SaveTask(round_.seen));
       FaultPoint("client.before_m1");
       joined_ = true;
     }
@@ -129,14 +132,14 @@ Status RoundSession::Perform(secagg::ClientEffect& e, RoundJournal& journal,
   }
   if (std::holds_alternative<effect::PersistMasked>(e)) {
     FaultPoint("client.before_masked_saved");
-    DEMUR_RETURN_IF_ERROR(journal.SaveMasked(round_.charged, round_.next));
+    DEMUR_RETURN_IF_ERROR(Durable(journal.SaveMasked(round_.charged, round_.next)));
     FaultPoint("client.after_masked_saved");
     return {};
   }
   if (const auto* persist = std::get_if<effect::PersistSurvivors>(&e)) {
     round_.charged.confirmed_session = persist->session;
     round_.charged.confirmed_survivors = persist->survivors_hash;
-    return journal.SaveTask(round_.charged);
+    return Durable(journal.SaveTask(round_.charged));
   }
   if (const auto* finished = std::get_if<effect::Finished>(&e)) {
     end_ = EndOf(finished->status);

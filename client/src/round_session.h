@@ -32,7 +32,6 @@ class RoundJournal {
 // A round that this device agreed to and has trained for.
 struct PreparedRound {
   std::shared_ptr<const secagg::ClientConfig> config;
-  TaskRecord seen;                   // Admission::seen
   TaskRecord charged;                // Admission::charged
   std::vector<std::uint32_t> input;  // the encoded update, dense
   model::PrivateState next;          // what SaveMasked stores
@@ -72,6 +71,8 @@ class RoundSession {
   // Set once the session is over. Frames of the last Settle are still to be sent.
   const std::optional<SessionEnd>& end() const noexcept { return end_; }
   bool joined() const noexcept { return joined_; }  // M1 was given out
+  // The last error of Settle was the journal's, not the coordinator's doing.
+  bool journal_failed() const noexcept { return journal_failed_; }
   const secagg::Announcement& announcement() const noexcept;
   // What the coordinator may take from now to the next message, by the plan; 0: no limit.
   std::uint64_t WaitMs() const noexcept;
@@ -81,6 +82,7 @@ class RoundSession {
   void Take(secagg::ClientTransition transition);
   void Depart();
   Status Perform(secagg::ClientEffect& effect, RoundJournal& journal, std::vector<OutFrame>* out);
+  Status Durable(Status saved);
 
   PreparedRound round_;
   secagg::ClientState state_;
@@ -88,6 +90,7 @@ class RoundSession {
   std::optional<SessionEnd> end_;
   bool leave_ = false;  // the pending effects end in a Leave
   bool joined_ = false;
+  bool journal_failed_ = false;
 };
 
 }  // namespace demur::client

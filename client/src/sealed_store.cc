@@ -79,6 +79,7 @@ struct SealedStore::Impl {
   std::optional<RowSealer> sealer;
   Head head;
   bool purge_pending = false;
+  std::optional<std::string> failure;  // why nothing is read or written any more
   mutable std::array<std::array<std::optional<Statement>, kNumStoreTables>, 4> statements;
 
   enum Query : std::size_t { kSelect = 0, kInsert = 1, kUpdate = 2, kDelete = 3 };
@@ -125,7 +126,7 @@ struct SealedStore::Impl {
     DEMUR_TRY(Statement * read, Use(kSelect, table));
     DEMUR_TRY(const bool found, read->Bind(1, rowid).Step());
     if (!found) return Error(ErrorCode::kNotFound, "device store: no such row");
-    const Status status = sealer->Toggle(table, rowid, read->Blob(0), read->Blob(1), &next->digest);
+    Status status = sealer->Toggle(table, rowid, read->Blob(0), read->Blob(1), &next->digest);
     read->Reset();
     return status;
   }
@@ -167,6 +168,12 @@ struct SealedStore::Impl {
     return keys->SaveCounter(record.bytes());
   }
 
+  // What is on the disk is not known from here on.
+  Error Fail(Error error) {
+    failure = error.message();
+    return error;
+  }
+
   Status WriteFirst();
   Status OpenHead();
   Result<bool> TryKey(const StoreKey& key);
@@ -174,6 +181,7 @@ struct SealedStore::Impl {
   Status CheckCounter(const RowSealer* other);
   Status CheckRows() const;
   Status Wipe();
+  Status FinishPurge();
 };
 
 SealedStore::SealedStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -277,6 +285,16 @@ Status SealedStore::Impl::Wipe() {
   return db->Checkpoint();
 }
 
+// What is left once the rows are sealed under the staged key.
+Status SealedStore::Impl::FinishPurge() {
+  DEMUR_RETURN_IF_ERROR(Wipe());
+  FaultPoint("purge.wiped");
+  DEMUR_RETURN_IF_ERROR(SaveCounter());
+  DEMUR_RETURN_IF_ERROR(keys->Promote());
+  FaultPoint("purge.promoted");
+  return {};
+}
+
 Status SealedStore::Impl::OpenHead() {
   const auto current = keys->Load();
   const auto staged = keys->LoadStaged();
@@ -308,9 +326,7 @@ Status SealedStore::Impl::OpenHead() {
       }
       DEMUR_RETURN_IF_ERROR(CheckCounter(old ? &*old : nullptr));
       DEMUR_RETURN_IF_ERROR(CheckRows());
-      DEMUR_RETURN_IF_ERROR(Wipe());
-      DEMUR_RETURN_IF_ERROR(SaveCounter());
-      return keys->Promote();
+      return FinishPurge();
     }
   }
   return Error(ErrorCode::kDataLoss, "device store: its key is missing or another one");
@@ -326,14 +342,22 @@ Result<SealedStore> SealedStore::Open(const std::string& folder, KeyProvider& ke
   options.exclusive = true;
   options.busy_timeout_ms = 0;
   DEMUR_TRY(impl->db, storage::Database::Open(SealedStorePath(folder), options));
-  DEMUR_RETURN_IF_ERROR(impl->db->Migrate(kMigrations));
-  if (auto status = impl->OpenHead(); !status) {
+  Status status = impl->db->Migrate(kMigrations);
+  if (status) status = impl->OpenHead();
+  if (!status) {
     return std::move(status).error().WithContext(folder);
   }
   return SealedStore(std::move(impl));
 }
 
+Status SealedStore::Check() const {
+  if (!impl_->failure) return {};
+  return Error(ErrorCode::kFailedPrecondition,
+               "device store: a write failed half-way, open it again (" + *impl_->failure + ")");
+}
+
 Status SealedStore::ForEach(StoreTable table, const Visitor& visit) const {
+  DEMUR_RETURN_IF_ERROR(Check());
   DEMUR_TRY(Statement all,
             impl_->db->Prepare("SELECT id, nonce, sealed FROM " +
                                std::string(kTableNames[Index(table)]) + " ORDER BY id"));
@@ -361,6 +385,7 @@ void SealedStore::Batch::Erase(StoreTable table, std::int64_t rowid) {
 }
 
 Result<std::vector<std::int64_t>> SealedStore::Commit(Batch batch) {
+  DEMUR_RETURN_IF_ERROR(Check());
   if (impl_->purge_pending) {
     return Error(ErrorCode::kFailedPrecondition, "device store: a purge is pending");
   }
@@ -377,18 +402,22 @@ Result<std::vector<std::int64_t>> SealedStore::Commit(Batch batch) {
   DEMUR_RETURN_IF_ERROR(
       impl_->Put(Impl::kUpdate, StoreTable::kHead, kHeadRow, next.Encode(), *impl_->sealer, &next));
   FaultPoint("store.before_commit");
-  DEMUR_RETURN_IF_ERROR(transaction.Commit());
+  if (Status done = transaction.Commit(); !done) return impl_->Fail(std::move(done).error());
   FaultPoint("store.after_commit");
   impl_->head = next;
-  DEMUR_RETURN_IF_ERROR(impl_->SaveCounter());
+  // The counter allows for one commit that it has not seen. A second one would lock the store.
+  if (Status done = impl_->SaveCounter(); !done) return impl_->Fail(std::move(done).error());
   FaultPoint("store.after_counter");
   return rowids;
 }
 
 Status SealedStore::Purge(Batch keep) {
+  DEMUR_RETURN_IF_ERROR(Check());
   DEMUR_TRY(const StoreKey key, NewKey(*impl_->random));
   DEMUR_TRY(RowSealer fresh, RowSealer::Create(key));
   DEMUR_RETURN_IF_ERROR(impl_->keys->Stage(key));
+  // As the next Open would see it: what is written from here on would be erased there.
+  impl_->purge_pending = true;
   FaultPoint("purge.staged");
   Head next;
   next.generation = impl_->head.generation + 1;
@@ -407,17 +436,13 @@ Status SealedStore::Purge(Batch keep) {
     }
     DEMUR_RETURN_IF_ERROR(
         impl_->Put(Impl::kUpdate, StoreTable::kHead, kHeadRow, next.Encode(), fresh, &next));
-    DEMUR_RETURN_IF_ERROR(transaction.Commit());
+    if (Status done = transaction.Commit(); !done) return impl_->Fail(std::move(done).error());
   }
   FaultPoint("purge.rekeyed");
   impl_->head = next;
   impl_->sealer = std::move(fresh);
   impl_->purge_pending = false;
-  DEMUR_RETURN_IF_ERROR(impl_->Wipe());
-  FaultPoint("purge.wiped");
-  DEMUR_RETURN_IF_ERROR(impl_->SaveCounter());
-  DEMUR_RETURN_IF_ERROR(impl_->keys->Promote());
-  FaultPoint("purge.promoted");
+  if (Status done = impl_->FinishPurge(); !done) return impl_->Fail(std::move(done).error());
   return {};
 }
 

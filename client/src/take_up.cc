@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "connection.h"
+#include "demur/base/fault.h"
 #include "demur/base/log.h"
 #include "demur/client/local_round.h"
 #include "demur/crypto/certificate.h"
@@ -62,12 +63,12 @@ net::Limit TrainingLimit(const model::TimeoutPlan& timeouts) {
   return net::Limit(std::int64_t{timeouts.training_ms} + timeouts.advertise_ms);
 }
 
-// The floor and the device's own limits refuse the next round as well; to be invited to it would
-// only cost everybody else a roster.
+// What CheckPlan refuses for any reason but its time, it refuses in the next round as well; to be
+// invited to that would only cost everybody else a roster.
 wire::LeaveScope ScopeOf(const Error& why) {
-  const bool lasting =
-      why.code() == ErrorCode::kPermissionDenied || why.code() == ErrorCode::kResourceExhausted;
-  return lasting ? wire::LeaveScope::kTask : wire::LeaveScope::kRound;
+  const bool once =
+      why.code() == ErrorCode::kDeadlineExceeded || why.code() == ErrorCode::kFailedPrecondition;
+  return once ? wire::LeaveScope::kRound : wire::LeaveScope::kTask;
 }
 
 Result<ModelPtr> ReadModel(const model::Plan& plan, ByteView body, ModelShelf& shelf) {
@@ -100,9 +101,18 @@ asio::awaitable<Status> Connection::OnAnnounce(Bytes frame) {
 
 asio::awaitable<Status> Connection::TakeUp(secagg::Announcement announcement) {
   const model::Plan& plan = announcement.plan;
-  auto admission =
-      CheckPlan(plan, core_.options.floor, core_.store->tasks(), core_.tools.clock.UnixMillis());
-  if (!admission) co_return co_await Refuse(plan, std::move(admission).error());
+  auto admission = Admit(announcement);
+  if (!admission) {
+    const wire::LeaveScope scope = ScopeOf(admission.error());
+    co_return co_await Refuse(plan, std::move(admission).error(), scope);
+  }
+  // Before the first frame: after a crash the id is refused, whoever announces it again.
+  if (Status saved = core_.store->SaveTask(admission->seen); !saved) {
+    static_cast<void>(co_await TakeLeave(plan));
+    co_return StoreFailed(std::move(saved).error());
+  }
+  core_.preparing = {announcement.announce_hash, *admission};
+  FaultPoint("client.admitted");
   ModelPtr model = core_.tools.shelf.Find(plan);
   if (!model) {
     DEMUR_CO_TRY(const net::Frame frame, co_await FetchModel(plan));
@@ -119,6 +129,18 @@ asio::awaitable<Status> Connection::TakeUp(secagg::Announcement announcement) {
   co_return co_await Begin(std::move(announcement), std::move(*admission), std::move(model));
 }
 
+// A round that was being prepared when the connection was lost is the one round that is not refused
+// for having been seen; a process that has started since knows of none.
+Result<Admission> Connection::Admit(const secagg::Announcement& announcement) {
+  const std::int64_t now = core_.tools.clock.UnixMillis();
+  const auto& preparing = core_.preparing;
+  if (preparing && preparing->announce_hash == announcement.announce_hash &&
+      announcement.plan.expires_unix_ms > now) {
+    return preparing->admission;
+  }
+  return CheckPlan(announcement.plan, core_.options.floor, core_.store->tasks(), now);
+}
+
 asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Admission admission,
                                           ModelPtr model) {
   const auto started = core_.tools.clock.Monotonic();
@@ -126,8 +148,12 @@ asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Adm
   DEMUR_CO_TRY(auto config,
                ConfigOf(std::move(announcement), identity, core_.tools.clock.UnixMillis()));
   const model::Plan& plan = config->announcement().plan;
+  core_.newest = {{config, &plan}, model};
   auto own = core_.ReadOwn(plan.task);
-  if (!own) co_return co_await Refuse(plan, std::move(own).error());
+  if (!own) {
+    static_cast<void>(co_await TakeLeave(plan));
+    co_return StoreFailed(std::move(own).error());
+  }
   TrainingJob job{std::move(*own), config, std::move(admission.layout), model, &core_.tools.random};
   auto trained = co_await asio::co_spawn(asio::make_strand(core_.tools.workers),
                                          TrainOnWorker(std::move(job)), asio::use_awaitable);
@@ -136,12 +162,10 @@ asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Adm
   if (limit > net::kNoLimit && core_.tools.clock.Monotonic() - started > limit) {
     co_return co_await Refuse(plan, Error(ErrorCode::kDeadlineExceeded, "training took too long"));
   }
-  core_.newest = {{config, &plan}, model};
 
   PreparedRound round;
   round.config = config;
-  round.seen = std::move(admission.seen);
-  round.charged = std::move(admission.charged);
+  round.charged = admission.charged;
   round.input = std::move(trained->input);
   round.next = std::move(trained->next);
   DEMUR_CO_TRY(round.departure,
@@ -156,13 +180,18 @@ asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Adm
   co_return co_await Advance(std::move(event));
 }
 
-asio::awaitable<Status> Connection::Refuse(model::Plan plan, Error why) {
+asio::awaitable<Status> Connection::Refuse(model::Plan plan, Error why, wire::LeaveScope scope) {
   core_.CountRefusal(why);
   log::Warning("plan_refused", {{"device", core_.number.load()},
                                 {"task", plan.task},
                                 {"round", plan.round},
                                 {"error", why}});
-  const Bytes body = wire::Encode(wire::Leave{plan.task, plan.round, plan.attempt, ScopeOf(why)});
+  co_return co_await TakeLeave(std::move(plan), scope);
+}
+
+asio::awaitable<Status> Connection::TakeLeave(model::Plan plan, wire::LeaveScope scope) {
+  core_.preparing.reset();
+  const Bytes body = wire::Encode(wire::Leave{plan.task, plan.round, plan.attempt, scope});
   co_return co_await stream_.WriteFrame(FrameType::kLeave, body, kWriteLimit);
 }
 

@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <string>
 #include <string_view>
 
+#include "demur/base/config_writer.h"
 #include "demur/coordinator/task.h"
 #include "demur/learning_server/registry.h"
 
@@ -145,24 +145,6 @@ Status ValidateSecAgg(const TaskConfig& task) {
   return {};
 }
 
-std::string Number(double value) {
-  char text[64];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  std::string out(text, end);
-  // TOML tells integers from floats by the point.
-  if (out.find_first_of(".en") == std::string::npos) out += ".0";
-  return out;
-}
-
-std::string Quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
-
 void ReadHyper(Config::Table table, std::vector<model::HyperParameter>* out) {
   for (const std::string& key : table.Keys()) {
     double value = 0;
@@ -214,6 +196,73 @@ void ReadSecAgg(Config::Table table, TaskConfig::SecAgg* out) {
   double gamma = -1;
   table.Read("gamma", &gamma, 0, 0.5);
   if (gamma >= 0) out->gamma = gamma;
+}
+
+void WriteTask(const TaskConfig& task, ConfigWriter* out) {
+  out->Section("task").Text("name", task.name);
+  if (task.id) {
+    out->Text("id", ToHex(*task.id));
+  } else {
+    out->Remark("id = \"32 hexadecimal digits\"  # absent: drawn by `init`");
+  }
+  out->Number("rounds", task.rounds, "over the life of the task")
+      .Number("cohort", task.cohort, "devices invited to a round")
+      .Number("connected_min", task.connected_min, "wait for so many; 0: cohort");
+  out->Section("task.model")
+      .Text("algorithm", task.model.algorithm)
+      .Number("items", task.model.items, "rows of the item tables; required")
+      .Number("factors", task.model.factors);
+}
+
+void WriteTraining(const TaskConfig::Training& training, ConfigWriter* out) {
+  out->Section("task.training")
+      .Real("normaliser", training.normaliser, "the sum is divided by it; 0: cohort")
+      .Real("clip_norm", training.clip_norm, "L2, model units")
+      .Real("value_max", training.value_max, "largest |model value|")
+      .Text("slice", training.slice, "\"all\" or \"rows\"");
+  if (!training.rows.empty()) out->List("rows", training.rows);
+  out->Real("weight", training.weight, "of the item table inside the clip")
+      .Number("rows_max", training.rows_max, "one update touches; 0: the slice")
+      .Number("bits_max", training.bits_max, "largest modulus 2^bits");
+  if (!training.hyper.empty()) out->Section("task.training.hyper");
+  for (const model::HyperParameter& hyper : training.hyper) out->Real(hyper.name, hyper.value);
+}
+
+void WritePrivacy(const TaskConfig::Privacy& privacy, ConfigWriter* out) {
+  out->Section("task.privacy")
+      .Flag("noise", privacy.noise, "false: secure aggregation only, no DP")
+      .Real("epsilon", privacy.epsilon, "per user, life of the task")
+      .Real("delta", privacy.delta, "below 0.1 / population")
+      .Number("participations", privacy.participations, "per device; 0: rounds")
+      .Flag("weak_privacy", privacy.weak_privacy, "allows epsilon above 10")
+      .Number("population", static_cast<std::int64_t>(privacy.population),
+              "enrolled people; needed with noise");
+}
+
+void WriteSecAgg(const TaskConfig::SecAgg& secagg, ConfigWriter* out) {
+  out->Section("task.secagg")
+      .Text("profile", secagg.profile)
+      .Number("roster_min", secagg.roster_min, "fewer abandon the round")
+      .Number("roster_max", secagg.roster_max, "0: cohort");
+  if (secagg.gamma) {
+    out->Real("gamma", *secagg.gamma, "corrupt devices");
+  } else {
+    out->Remark("gamma = 0.05  # corrupt devices; absent: 0.05, with noise 0.10");
+  }
+  out->Real("delta", secagg.delta, "devices that leave after the roster froze")
+      .Number("sigma", secagg.sigma, "statistical security, bits")
+      .Number("eta", secagg.eta, "robustness, bits");
+}
+
+void WriteTimeouts(const TaskConfig::Timeouts& timeouts, ConfigWriter* out) {
+  out->Section("task.timeouts", "Milliseconds; 0: none.")
+      .Number("training_ms", timeouts.training_ms)
+      .Number("advertise_ms", timeouts.advertise_ms)
+      .Number("share_ms", timeouts.share_ms)
+      .Number("mask_ms", timeouts.mask_ms)
+      .Number("unmask_ms", timeouts.unmask_ms)
+      .Number("retry_ms", timeouts.retry_ms, "of those turned away; after a failure")
+      .Number("reconnect_ms", timeouts.reconnect_ms, "for a connection lost in a round");
 }
 
 }  // namespace
@@ -278,81 +327,13 @@ Result<TaskConfig> LoadTask(const std::string& path) {
 }
 
 std::string FormatTask(const TaskConfig& task) {
-  std::string out;
-  const auto line = [&out](std::string_view key, const std::string& value,
-                           std::string_view comment) {
-    out += std::string(key) + " = " + value;
-    if (!comment.empty()) out += "  # " + std::string(comment);
-    out += "\n";
-  };
-  const auto flag = [](bool value) { return std::string(value ? "true" : "false"); };
-  out += "[task]\n";
-  line("name", Quoted(task.name), "");
-  if (task.id) {
-    line("id", Quoted(ToHex(*task.id)), "");
-  } else {
-    out += "# id = \"32 hexadecimal digits\"  # absent: drawn by `init`\n";
-  }
-  line("rounds", std::to_string(task.rounds), "over the life of the task");
-  line("cohort", std::to_string(task.cohort), "devices invited to a round");
-  line("connected_min", std::to_string(task.connected_min), "wait for so many; 0: cohort");
-
-  out += "\n[task.model]\n";
-  line("algorithm", Quoted(task.model.algorithm), "");
-  line("items", std::to_string(task.model.items), "rows of the item tables; required");
-  line("factors", std::to_string(task.model.factors), "");
-
-  out += "\n[task.training]\n";
-  line("normaliser", Number(task.training.normaliser), "the sum is divided by it; 0: cohort");
-  line("clip_norm", Number(task.training.clip_norm), "L2, model units");
-  line("value_max", Number(task.training.value_max), "largest |model value|");
-  line("slice", Quoted(task.training.slice), "\"all\" or \"rows\"");
-  if (!task.training.rows.empty()) {
-    std::string rows;
-    for (const std::uint32_t row : task.training.rows) {
-      rows += (rows.empty() ? "" : ", ") + std::to_string(row);
-    }
-    line("rows", "[" + rows + "]", "");
-  }
-  line("weight", Number(task.training.weight), "of the item table inside the clip");
-  line("rows_max", std::to_string(task.training.rows_max), "one update touches; 0: the slice");
-  line("bits_max", std::to_string(task.training.bits_max), "largest modulus 2^bits");
-  if (!task.training.hyper.empty()) out += "\n[task.training.hyper]\n";
-  for (const model::HyperParameter& hyper : task.training.hyper) {
-    line(hyper.name, Number(hyper.value), "");
-  }
-
-  out += "\n[task.privacy]\n";
-  line("noise", flag(task.privacy.noise), "false: secure aggregation only, no DP");
-  line("epsilon", Number(task.privacy.epsilon), "per user, life of the task");
-  line("delta", Number(task.privacy.delta), "below 0.1 / population");
-  line("participations", std::to_string(task.privacy.participations), "per device; 0: rounds");
-  line("weak_privacy", flag(task.privacy.weak_privacy), "allows epsilon above 10");
-  line("population", std::to_string(task.privacy.population), "enrolled people; needed with noise");
-
-  out += "\n[task.secagg]\n";
-  line("profile", Quoted(task.secagg.profile), "");
-  line("roster_min", std::to_string(task.secagg.roster_min), "fewer abandon the round");
-  line("roster_max", std::to_string(task.secagg.roster_max), "0: cohort");
-  if (task.secagg.gamma) {
-    line("gamma", Number(*task.secagg.gamma), "corrupt devices");
-  } else {
-    out += "# gamma = 0.05  # corrupt devices; absent: 0.05, with noise 0.10\n";
-  }
-  line("delta", Number(task.secagg.delta), "devices that leave after the roster froze");
-  line("sigma", std::to_string(task.secagg.sigma), "statistical security, bits");
-  line("eta", std::to_string(task.secagg.eta), "robustness, bits");
-
-  out += "\n[task.timeouts]  # milliseconds; 0: none\n";
-  line("training_ms", std::to_string(task.timeouts.training_ms), "");
-  line("advertise_ms", std::to_string(task.timeouts.advertise_ms), "");
-  line("share_ms", std::to_string(task.timeouts.share_ms), "");
-  line("mask_ms", std::to_string(task.timeouts.mask_ms), "");
-  line("unmask_ms", std::to_string(task.timeouts.unmask_ms), "");
-  line("retry_ms", std::to_string(task.timeouts.retry_ms), "of those turned away; after a failure");
-  line("reconnect_ms", std::to_string(task.timeouts.reconnect_ms),
-       "for a connection lost in a round");
-  return out;
+  ConfigWriter out;
+  WriteTask(task, &out);
+  WriteTraining(task.training, &out);
+  WritePrivacy(task.privacy, &out);
+  WriteSecAgg(task.secagg, &out);
+  WriteTimeouts(task.timeouts, &out);
+  return out.Take();
 }
 
 }  // namespace demur::coordinator

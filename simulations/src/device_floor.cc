@@ -16,6 +16,7 @@ client::Floor FloorFor(const model::Plan& plan) {
   privacy.roster_min = plan.secagg.roster_min;
   privacy.survivors_min = plan.secagg.SurvivorsMin(plan.secagg.roster_min);
   privacy.corrupt_permille_min = plan.secagg.corrupt_permille;
+  floor.noise_corrupt_permille_min = plan.secagg.corrupt_permille;
   privacy.dropout_permille_max = plan.secagg.dropout_permille;
   floor.sigma_min = plan.secagg.sigma;
   floor.value_max = plan.training.value_max;

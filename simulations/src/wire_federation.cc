@@ -229,7 +229,7 @@ Status WireFederation::EnrolDevices() {
     device.drill = drill_;
     device.signals = people_.signals();
     DEMUR_TRY(auto opened, client::Device::Open(std::move(device), tools));
-    DEMUR_RETURN_IF_ERROR(opened->store().AppendEvents(people_.person(user).split.train));
+    DEMUR_RETURN_IF_ERROR(opened->Record(people_.person(user).split.train).get());
     DEMUR_RETURN_IF_ERROR(
         asio::co_spawn(opened->executor(), opened->Enrol(token.Clone()), asio::use_future).get());
     if (opened->number() != DeviceOf(user)) {

@@ -232,7 +232,7 @@ class CrashTest : public ::testing::TestWithParam<std::string> {
     options.enrol_stream = index;
     DEMUR_TRY(auto device, client::Device::Open(std::move(options), tools_));
     const learning::Event event{ItemId(index % 12), learning::Signal::kLike, 1, 1};
-    DEMUR_RETURN_IF_ERROR(device->store().AppendEvents({&event, 1}));
+    DEMUR_RETURN_IF_ERROR(device->Record(event).get());
     DEMUR_RETURN_IF_ERROR(
         asio::co_spawn(device->executor(), device->Enrol(token.Clone()), asio::use_future).get());
     devices_.push_back(std::move(device));

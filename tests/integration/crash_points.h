@@ -33,9 +33,9 @@ inline constexpr std::array<std::string_view, 2> kRestartPoints = {"coordinator.
 
 // Device: once in its life, once a round, and at every commit of its store.
 inline constexpr std::array<std::string_view, 1> kLifePoints = {"store.created"};
-inline constexpr std::array<std::string_view, 4> kSessionPoints = {
-    "client.before_m1", "client.before_masked_saved", "client.after_masked_saved",
-    "client.before_m9"};
+inline constexpr std::array<std::string_view, 5> kSessionPoints = {
+    "client.admitted", "client.before_m1", "client.before_masked_saved",
+    "client.after_masked_saved", "client.before_m9"};
 inline constexpr std::array<std::string_view, 3> kStorePoints = {
     "store.before_commit", "store.after_commit", "store.after_counter"};
 

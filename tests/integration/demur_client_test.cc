@@ -15,6 +15,10 @@
 #include "demur/base/clock.h"
 #include "demur/base/file.h"
 #include "demur/client/config.h"
+#include "demur/client/event_store.h"
+#include "demur/client/key_provider.h"
+#include "demur/crypto/certificate.h"
+#include "demur/crypto/keys.h"
 #include "demur/crypto/operator_files.h"
 #include "demur/crypto/system_random.h"
 #include "result_matchers.h"
@@ -162,12 +166,83 @@ TEST_F(DemurClientTest, EnrolsRunsAndPurges) {
     EXPECT_EQ(authority_->Count().value().devices, 3U);
   }
   EXPECT_EQ(Run({"status"}, &text), 0);
-  EXPECT_NE(text.find("device-0002 identity="), std::string::npos) << text;
+  EXPECT_NE(text.find("device-0002 device_number="), std::string::npos) << text;
   EXPECT_NE(text.find(" events=2"), std::string::npos) << text;
   EXPECT_EQ(Run({"purge", "--device", "2"}, &text), 0) << text;
   EXPECT_EQ(Run({"status"}, &text), 0);
-  EXPECT_NE(text.find("device-0002 identity=none events=0"), std::string::npos) << text;
-  EXPECT_EQ(text.find("device-0001 identity=none"), std::string::npos) << text;
+  EXPECT_NE(text.find("device-0002 device_number=none events=0"), std::string::npos) << text;
+  EXPECT_EQ(text.find("device-0001 device_number=none"), std::string::npos) << text;
+
+  // Nobody erases every device by leaving an option out.
+  EXPECT_EQ(Run({"purge"}, &text), 1);
+  EXPECT_NE(text.find("--all"), std::string::npos) << text;
+  EXPECT_EQ(Run({"purge", "--all", "--device", "1"}, &text), 1);
+  EXPECT_EQ(Run({"status"}, &text), 0);
+  EXPECT_EQ(text.find("device-0001 device_number=none"), std::string::npos) << text;
+  EXPECT_EQ(Run({"purge", "--all"}, &text), 0) << text;
+  EXPECT_EQ(Run({"status"}, &text), 0);
+  EXPECT_NE(text.find("device-0001 device_number=none events=0"), std::string::npos) << text;
+  EXPECT_NE(text.find("device-0003 device_number=none events=0"), std::string::npos) << text;
+}
+
+TEST_F(DemurClientTest, ADeviceInUseIsNamed) {
+  Write("client.toml", "[devices]\nfolder = \"devices\"\n");
+  const std::string folder = folder_.File("devices") + "/device-0001";
+  FileKeyProvider keys(folder);
+  ASSERT_OK_AND_ASSIGN(const EventStore store, EventStore::Open({folder}, keys, random_));
+  std::string text;
+  for (const std::vector<std::string>& verb :
+       {std::vector<std::string>{"run"}, {"purge", "--all"}, {"status"}}) {
+    EXPECT_EQ(Run(verb, &text), 1) << text;
+    EXPECT_NE(text.find(folder), std::string::npos) << text;
+    EXPECT_NE(text.find("another process"), std::string::npos) << text;
+  }
+}
+
+// The certificate is put back by hand: the program reads the machine's clock.
+TEST_F(DemurClientTest, AnExpiredCertificateIsRenewedWithANewToken) {
+  StartAuthority();
+  WriteEvents(1);
+  Write("client.toml", kConfig);
+  const auto run = [this](std::string* text) {
+    Child child({"run", "--config", folder_.File("client.toml")});
+    if (child.WaitFor("devices_running")) child.Terminate();
+    const int code = child.Wait();
+    *text = child.text();
+    return code;
+  };
+  std::string text;
+  ASSERT_EQ(run(&text), 0) << text;
+  const std::string folder = folder_.File("devices") + "/device-0001";
+  DeviceNumber number;
+  {
+    FileKeyProvider keys(folder);
+    ASSERT_OK_AND_ASSIGN(EventStore store, EventStore::Open({folder}, keys, random_));
+    ASSERT_OK_AND_ASSIGN(Identity identity, store.LoadIdentity());
+    number = identity.device;
+    ASSERT_OK_AND_ASSIGN(const auto issuer,
+                         crypto::ReadKeyFile(folder_.File("authority") + "/authority.key"));
+    ASSERT_OK_AND_ASSIGN(const auto own, crypto::Ed25519FromSeed(identity.key_seed));
+    const std::int64_t now = clock_.UnixMillis() / 1000;
+    ASSERT_OK_AND_ASSIGN(identity.certificate,
+                         crypto::IssueDevice(issuer, identity.authority, own.public_key, number,
+                                             {now - 7200, now - 3600}, crypto::Serial{}));
+    ASSERT_OK(store.SaveIdentity(identity));
+  }
+  Write("no_token.toml", "[devices]\nfolder = \"devices\"\n");
+  Child without({"run", "--config", folder_.File("no_token.toml")});
+  EXPECT_EQ(without.Wait(), 1);
+  EXPECT_NE(without.text().find("device-0001: the certificate has expired"), std::string::npos)
+      << without.text();
+  EXPECT_NE(without.text().find("token_file"), std::string::npos) << without.text();
+
+  EXPECT_EQ(run(&text), 0) << text;
+  EXPECT_NE(text.find("device_renewed"), std::string::npos) << text;
+  EXPECT_EQ(Run({"status"}, &text), 0);
+  EXPECT_NE(text.find("device_number=" + std::to_string(number.value) + " events=2"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(authority_->Count().value().devices, 1U);
 }
 
 TEST_F(DemurClientTest, SaysWhatIsWrong) {

@@ -1,15 +1,20 @@
 #include <gtest/gtest.h>
 
 #include <asio/co_spawn.hpp>
+#include <asio/ip/tcp.hpp>
 #include <asio/thread_pool.hpp>
 #include <asio/use_future.hpp>
+#include <chrono>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "demur/authority/authority.h"
 #include "demur/authority/enrol_server.h"
 #include "demur/client/device.h"
 #include "demur/client/enrol.h"
+#include "demur/client/event_store.h"
+#include "demur/client/key_provider.h"
 #include "demur/crypto/certificate.h"
 #include "demur/crypto/hash.h"
 #include "demur/crypto/operator_files.h"
@@ -40,8 +45,15 @@ class EnrolDeviceTest : public ::testing::Test {
                          crypto::MakeCertifyRequest("coordinator.test", KeyOf(200), KeyOf(201)));
     ASSERT_OK_AND_ASSIGN(const auto parsed, crypto::ParseCertifyRequest(request));
     ASSERT_OK(authority_->Certify(parsed, {"127.0.0.1", 7002}));
+    StartServer();
+  }
+  void StartServer() {
+    if (server_) server_->Stop(net::kNoLimit);
     ASSERT_OK_AND_ASSIGN(
         server_, authority::EnrolServer::Start(*authority_, clock_, io_.get_executor(), {}));
+  }
+  Status Run() {
+    return asio::co_spawn(device_->executor(), device_->Run(), asio::use_future).get();
   }
   ~EnrolDeviceTest() override {
     if (server_) server_->Stop(net::kNoLimit);
@@ -138,6 +150,88 @@ TEST_F(EnrolDeviceTest, RunWithoutAnIdentityIsRefused) {
   Open("device");
   EXPECT_ERROR(asio::co_spawn(device_->executor(), device_->Run(), asio::use_future).get(),
                ErrorCode::kNotFound);
+}
+
+// --- Renewal
+
+constexpr std::chrono::hours kYear{366 * 24};
+
+TEST_F(EnrolDeviceTest, AnExpiredCertificateIsRenewedForTheSameKeyAndNumber) {
+  TaskRecord spent;
+  {
+    FileKeyProvider keys(folder_.File("device"));
+    ASSERT_OK_AND_ASSIGN(EventStore store,
+                         EventStore::Open({folder_.File("device")}, keys, random_));
+    spent.account.task.bytes.fill(std::byte{7});
+    spent.last_seen = {1, 5};
+    ASSERT_OK(store.SaveTask(spent));
+  }
+  Open("device");
+  ASSERT_OK(Enrol(MakeToken()));
+  ASSERT_OK_AND_ASSIGN(const Identity before, device_->store().LoadIdentity());
+  EXPECT_EQ(device_->expires_unix_ms(),
+            clock_.UnixMillis() + std::chrono::milliseconds(kYear).count());
+
+  clock_.Advance(kYear + std::chrono::hours(1));
+  const Status expired = Run();
+  EXPECT_ERROR(expired, ErrorCode::kFailedPrecondition);
+  EXPECT_NE(expired.error().message().find("has expired"), std::string::npos);
+  EXPECT_NE(expired.error().message().find("enrol again with a new token"), std::string::npos);
+
+  StartServer();  // its own certificate has come to its end as well
+  ASSERT_OK(Enrol(MakeToken()));
+  ASSERT_OK_AND_ASSIGN(const Identity after, device_->store().LoadIdentity());
+  EXPECT_TRUE(ConstantTimeEqual(before.key_seed.view(), after.key_seed.view()));
+  EXPECT_EQ(after.device, before.device);
+  EXPECT_EQ(device_->number(), before.device);
+  EXPECT_NE(after.certificate, before.certificate);
+  EXPECT_OK(CheckIdentity(after, clock_.UnixMillis()));
+  EXPECT_EQ(device_->expires_unix_ms(),
+            clock_.UnixMillis() + std::chrono::milliseconds(kYear).count());
+  EXPECT_EQ(authority_->Count().value().devices, 1U);
+  ASSERT_NE(device_->store().FindTask(spent.task()), nullptr);
+  EXPECT_EQ(*device_->store().FindTask(spent.task()), spent);
+}
+
+TEST_F(EnrolDeviceTest, RenewalIsForTheLastThirtyDays) {
+  Open("device");
+  ASSERT_OK(Enrol(MakeToken()));
+  clock_.Advance(kYear - std::chrono::hours(31 * 24));
+  EXPECT_ERROR(Enrol(MakeToken()), ErrorCode::kFailedPrecondition);
+  clock_.Advance(std::chrono::hours(2 * 24));
+  EXPECT_OK(Enrol(MakeToken()));
+}
+
+TEST_F(EnrolDeviceTest, RenewalIsForTheSameAuthorityAndNotForTheRevoked) {
+  Open("device");
+  ASSERT_OK(Enrol(MakeToken()));
+  clock_.Advance(kYear + std::chrono::hours(1));
+  StartServer();
+  wire::Token other = MakeToken();
+  other.authority_sha256[0] ^= std::byte{1};
+  const Status refused = Enrol(other);
+  EXPECT_ERROR(refused, ErrorCode::kPermissionDenied);
+  EXPECT_NE(refused.error().message().find("another authority"), std::string::npos);
+
+  ASSERT_OK(authority_->Revoke(device_->number()));
+  EXPECT_ERROR(Enrol(MakeToken()), ErrorCode::kPermissionDenied);
+  EXPECT_TRUE(device_->enrolled());
+}
+
+// The identity would be written into a store that was erased.
+TEST_F(EnrolDeviceTest, PurgeWaitsForTheEndOfAnEnrolment) {
+  asio::ip::tcp::acceptor silent(io_, {asio::ip::address_v4::loopback(), 0});
+  wire::Token token = MakeToken();
+  token.authority.port = silent.local_endpoint().port();
+  Open("device");
+  auto enrolled =
+      asio::co_spawn(device_->executor(), device_->Enrol(token.Clone()), asio::use_future);
+  EXPECT_ERROR(device_->Purge().get(), ErrorCode::kFailedPrecondition);
+  EXPECT_ERROR(Enrol(MakeToken()), ErrorCode::kFailedPrecondition);
+  silent.close();
+  EXPECT_FALSE(enrolled.get().has_value());
+  EXPECT_OK(device_->Purge().get());
+  ASSERT_OK(Enrol(MakeToken()));
 }
 
 }  // namespace

@@ -84,6 +84,7 @@ class ScriptedCoordinator {
     session.SetTap([this](SecAggSession::Frame& frame) {
       if (frame.to_server || frame.device != 0) return true;
       out_.push_back({frame.type, frame.bytes});
+      if (frame.type == wire::FrameType::kAnnounce) announcement_ = frame.bytes;
       return false;
     });
     auto context =
@@ -149,6 +150,8 @@ class ScriptedCoordinator {
     session.Start();
     session.Settle();
   }
+  // The same announcement once more, as to a device that lost its connection.
+  void AnnounceAgain() { out_.push_back({wire::FrameType::kAnnounce, announcement_}); }
   // Gives a frame of device 0 to the session, and lets everybody answer.
   void Take(net::Frame frame) {
     session.queue().push_back({true, 0, frame.type, std::move(frame.body)});
@@ -248,6 +251,7 @@ class ScriptedCoordinator {
 
   Script script_;
   std::vector<net::Frame> out_;
+  Bytes announcement_;
   bool finished_ = false;
   std::atomic<std::uint32_t> connections_{0};
   std::mutex mutex_;

@@ -51,6 +51,9 @@ Error MakeError(sqlite3* connection, int code, const char* what) {
   if (connection != nullptr && (sqlite3_errcode(connection) & 0xFF) == (code & 0xFF)) {
     message += std::string(" (") + sqlite3_errmsg(connection) + ")";
   }
+  if ((code & 0xFF) == SQLITE_BUSY) {
+    message += "; another process, or another part of this one, uses it";
+  }
   return Error(CodeOf(code), std::move(message));
 }
 

@@ -258,16 +258,38 @@ TEST_F(EventStoreTest, StatesOfTasksAreApart) {
 
 // --- Identity -----------------------------------------------------------------------------------
 
+TEST_F(EventStoreTest, ARenewedCertificateTakesTheOldOnesPlace) {
+  Identity identity = MakeIdentity();
+  {
+    ASSERT_OK_AND_ASSIGN(auto store, Open());
+    ASSERT_OK(store.SaveTask(Seen(Fresh(), 1)));
+    ASSERT_OK(store.SaveIdentity(identity));
+    identity.certificate = ToBytes(AsBytes("a later certificate"));
+    identity.port = 4434;
+    ASSERT_OK(store.SaveIdentity(identity));
+  }
+  ASSERT_OK_AND_ASSIGN(auto store, Open());
+  ASSERT_OK_AND_ASSIGN(const Identity loaded, store.LoadIdentity());
+  EXPECT_EQ(loaded.certificate, identity.certificate);
+  EXPECT_EQ(loaded.port, 4434);
+  EXPECT_TRUE(ConstantTimeEqual(loaded.key_seed.view(), identity.key_seed.view()));
+  EXPECT_EQ(store.tasks().size(), 1U);
+}
+
 TEST_F(EventStoreTest, AnIdentityIsWrittenOnce) {
   const Identity identity = MakeIdentity();
   {
     ASSERT_OK_AND_ASSIGN(auto store, Open());
     EXPECT_ERROR(store.LoadIdentity(), ErrorCode::kNotFound);
     ASSERT_OK(store.SaveIdentity(identity));
-    EXPECT_ERROR(store.SaveIdentity(identity), ErrorCode::kFailedPrecondition);
   }
   ASSERT_OK_AND_ASSIGN(auto store, Open());
-  EXPECT_ERROR(store.SaveIdentity(MakeIdentity()), ErrorCode::kFailedPrecondition);
+  Identity other = MakeIdentity();
+  other.key_seed.mutable_view()[0] ^= std::byte{1};
+  EXPECT_ERROR(store.SaveIdentity(other), ErrorCode::kFailedPrecondition);
+  other = MakeIdentity();
+  other.device = DeviceNumber(5);
+  EXPECT_ERROR(store.SaveIdentity(other), ErrorCode::kFailedPrecondition);
   ASSERT_OK_AND_ASSIGN(const Identity loaded, store.LoadIdentity());
   EXPECT_TRUE(ConstantTimeEqual(loaded.key_seed.view(), identity.key_seed.view()));
   EXPECT_EQ(loaded.device, identity.device);

@@ -29,6 +29,7 @@ TEST(HostConfigTest, WrittenDefaultsReadBackEqual) {
   config.floor.privacy.allow_no_noise = true;
   config.floor.privacy.epsilon_round_max = 0.7;
   config.floor.algorithms = {"biased_mf"};
+  config.floor.noise_corrupt_permille_min = 120;
   config.drill = {50, DrillStage::kAfterMasking};
   learning::SignalRule rule = config.signals.rule(learning::Signal::kSkip);
   rule.weight = 0.125;
@@ -38,6 +39,7 @@ TEST(HostConfigTest, WrittenDefaultsReadBackEqual) {
   EXPECT_EQ(FormatHostConfig(read), text);
   EXPECT_TRUE(read.floor.privacy.allow_no_noise);
   EXPECT_EQ(read.floor.privacy.epsilon_round_max, 0.7);
+  EXPECT_EQ(read.floor.noise_corrupt_permille_min, 120U);
   EXPECT_EQ(read.drill.leave_permille, 50U);
   EXPECT_EQ(read.drill.stage, DrillStage::kAfterMasking);
   EXPECT_EQ(read.signals.rule(learning::Signal::kSkip).weight, 0.125);

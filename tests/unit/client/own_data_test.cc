@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <vector>
+
+#include "client_test_util.h"
+#include "result_matchers.h"
 
 namespace demur::client {
 namespace {
@@ -45,6 +49,66 @@ TEST(SplitOwnTest, NothingHeldOutWhereNothingIsAskedFor) {
   const auto split = SplitOwn(Likes(0, 100), 50, DeviceNumber(1), 0);
   EXPECT_EQ(split.train.size(), 50U) << "items beyond the catalogue are dropped";
   EXPECT_TRUE(split.held_out.empty());
+}
+
+// --- Ranking
+
+constexpr std::uint32_t kItems = 30;
+constexpr std::int64_t kNow = 1'000'000;
+
+class RankOwnTest : public ::testing::Test {
+ protected:
+  RankOwnTest() {
+    plan_.training = MakeTraining("biased_mf", kItems, 3);
+    own_.device = DeviceNumber(1);
+  }
+  Result<Ranker> Rank() {
+    const model::SharedModel model = RandomModel(plan_.training.schema, 7);
+    return RankOwn(own_, plan_, model, {}, kNow, random_);
+  }
+
+  model::Plan plan_;
+  OwnData own_;
+  seeded::SeededRandom random_{3};
+};
+
+std::vector<Ranked> All(const Ranker& ranker) { return ranker.Rank({}, kItems).value(); }
+
+bool Shows(const Ranker& ranker, std::uint32_t item) {
+  const auto list = All(ranker);
+  return std::any_of(list.begin(), list.end(),
+                     [item](const Ranked& ranked) { return ranked.item == ItemId(item); });
+}
+
+TEST_F(RankOwnTest, WhatWasRejectedIsNotShown) {
+  ASSERT_OK_AND_ASSIGN(const Ranker before, Rank());
+  EXPECT_EQ(All(before).size(), kItems);
+  own_.events = {MakeEvent(4, learning::Signal::kDislike, kNow),
+                 MakeEvent(9, learning::Signal::kHide, kNow, 1),
+                 MakeEvent(5, learning::Signal::kLike, kNow, 2)};
+  ASSERT_OK_AND_ASSIGN(const Ranker after, Rank());
+  EXPECT_EQ(All(after).size(), kItems - 2);
+  EXPECT_FALSE(Shows(after, 4));
+  EXPECT_FALSE(Shows(after, 9));
+  EXPECT_TRUE(Shows(after, 5));
+}
+
+TEST_F(RankOwnTest, HeldOutEventsCountToo) {
+  own_.held_out = 0.99;
+  for (std::uint32_t item = 0; item < 10; ++item) {
+    own_.events.push_back(MakeEvent(item, learning::Signal::kDislike, kNow, item));
+  }
+  ASSERT_OK_AND_ASSIGN(const Ranker ranker, Rank());
+  EXPECT_EQ(All(ranker).size(), kItems - 10);
+}
+
+TEST_F(RankOwnTest, TheStateIsFittedToTheModelAndItemsBeyondItAreDropped) {
+  own_.events = {MakeEvent(5, learning::Signal::kLike, kNow),
+                 MakeEvent(kItems, learning::Signal::kHide, kNow, 1)};
+  ASSERT_OK_AND_ASSIGN(const Ranker ranker, Rank());
+  own_.events.clear();
+  ASSERT_OK_AND_ASSIGN(const Ranker without, Rank());
+  EXPECT_GT(ranker.scores()[5], without.scores()[5]);
 }
 
 }  // namespace

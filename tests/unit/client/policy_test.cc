@@ -120,8 +120,11 @@ constexpr FloorCase kFloorCases[] = {
      [](Floor& f) { f.privacy.corrupt_permille_min = 100; }, "corrupt_permille"},
     {"dropout_permille_max", [](Floor& f) { f.privacy.dropout_permille_max = 299; },
      [](Floor& f) { f.privacy.dropout_permille_max = 300; }, "dropout_permille"},
-    {"corrupt_permille_max", [](Floor& f) { f.corrupt_permille_max = 99; },
+    {"corrupt_permille_max",
+     [](Floor& f) { f.corrupt_permille_max = f.noise_corrupt_permille_min = 99; },
      [](Floor& f) { f.corrupt_permille_max = 100; }, "corrupt_permille"},
+    {"noise_corrupt_permille_min", [](Floor& f) { f.noise_corrupt_permille_min = 101; },
+     [](Floor& f) { f.noise_corrupt_permille_min = 100; }, "corrupt_permille 100 is below 101"},
     {"sigma_min", [](Floor& f) { f.sigma_min = 41; }, [](Floor& f) { f.sigma_min = 40; },
      "secagg.sigma"},
     {"dim_max", [](Floor& f) { f.dim_max = 899; }, [](Floor& f) { f.dim_max = 900; },
@@ -402,6 +405,21 @@ TEST(PolicyTest, TermsOfIntegersOutOfRangeAreInvalid) {
   EXPECT_ERROR(TermsOf(plan), ErrorCode::kInvalidArgument);
 }
 
+// Corrupt members add no noise, so it is sized for a tenth of them; without noise only the masks
+// rest on gamma.
+TEST(PolicyTest, NoiseAsksForALargerGamma) {
+  Floor floor;
+  floor.privacy.allow_no_noise = true;
+  model::Plan noisy = HonestPlan();
+  noisy.secagg.corrupt_permille = 99;
+  EXPECT_TRUE(Refuses(Check(noisy, floor), ErrorCode::kPermissionDenied, "corrupt_permille 99"));
+  model::Plan quiet = PlanWithoutNoise();
+  quiet.secagg.corrupt_permille = 50;
+  EXPECT_OK(Check(quiet, floor));
+  quiet.secagg.corrupt_permille = 49;
+  EXPECT_TRUE(Refuses(Check(quiet, floor), ErrorCode::kPermissionDenied, "corrupt_permille"));
+}
+
 TEST(PolicyTest, FloorsThatMeanNothingAreNamed) {
   const auto refused = [](void (*change)(Floor&), const std::string& named) {
     Floor floor;
@@ -415,7 +433,7 @@ TEST(PolicyTest, FloorsThatMeanNothingAreNamed) {
   EXPECT_TRUE(refused([](Floor& f) { f.privacy.delta_max = 1; }, "delta_max"));
   EXPECT_TRUE(refused([](Floor& f) { f.privacy.roster_min = 0; }, "roster_min"));
   EXPECT_TRUE(refused([](Floor& f) { f.corrupt_permille_max = 1001; }, "corrupt_permille_max"));
-  EXPECT_TRUE(refused([](Floor& f) { f.corrupt_permille_max = 49; }, "corrupt_permille_max"));
+  EXPECT_TRUE(refused([](Floor& f) { f.corrupt_permille_max = 99; }, "corrupt_permille_max"));
   EXPECT_TRUE(refused([](Floor& f) { f.value_max = std::nan(""); }, "value_max"));
   EXPECT_TRUE(refused([](Floor& f) { f.value_max = HUGE_VAL; }, "value_max"));
   EXPECT_TRUE(refused([](Floor& f) { f.value_max = 0; }, "value_max"));

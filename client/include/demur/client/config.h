@@ -18,7 +18,7 @@ namespace demur::client {
 
 struct HostConfig {
   std::string folder;                   // [devices]: holds device-0001, device-0002, ..
-  std::uint32_t first = 1;              // [devices]: number of the first folder of this process
+  std::uint32_t first = 1;              // [devices]: index of this process's first folder
   std::string token_file;               // [enrol]: empty: only devices that are enrolled already
   std::string events_folder;            // [data] events: device-0001.csv, ..; empty: none are read
   double held_out = 0.2;                // [data]

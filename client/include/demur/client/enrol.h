@@ -26,7 +26,7 @@ asio::awaitable<Result<Identity>> RequestIdentity(wire::Token token, SecretArray
                                                   const Clock& clock, net::Limit limit);
 
 // Whether `identity` is good at `now_unix_ms`: its certificate is the authority's, for its own key.
-// kFailedPrecondition: it has expired or is not: enrol again.
+// kFailedPrecondition: it has expired or is not; the message says how to renew it.
 Status CheckIdentity(const Identity& identity, std::int64_t now_unix_ms);
 
 }  // namespace demur::client

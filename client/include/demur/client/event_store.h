@@ -57,7 +57,7 @@ struct TaskRecord {
   friend bool operator==(const TaskRecord&, const TaskRecord&) = default;
 };
 
-// Who this device is and whom it talks to: written once, by enrolment.
+// Who this device is and whom it talks to: written by enrolment. Key and number are for life.
 struct Identity {
   SecretArray<32> key_seed;  // Ed25519
   DeviceNumber device;
@@ -92,7 +92,7 @@ class EventStore {
   // Nullptr: this device never took part. Valid until the next change.
   const TaskRecord* FindTask(const TaskId& task) const;
   std::vector<TaskRecord> tasks() const;
-  // Adds or replaces the record of its task. Before M1 of a round leaves.
+  // Adds or replaces the record of its task. Before anything of a round leaves.
   // kFailedPrecondition: last_seen would go back, or an M5 marker or the account would change.
   Status SaveTask(const TaskRecord& record);
 
@@ -107,12 +107,16 @@ class EventStore {
 
   // kNotFound: not enrolled.
   Result<Identity> LoadIdentity() const;
-  // kFailedPrecondition: there is one already.
+  // Adds it, or puts it in the place of one with the same key and number (a renewed certificate).
+  // kFailedPrecondition: the device is enrolled under another key or number.
   Status SaveIdentity(const Identity& identity);
 
   // Erases events, private states and identity, and the key they were sealed with; keeps what
-  // TaskRecord holds, under a fresh key.
+  // TaskRecord holds, under a fresh key. After an error: as SealedStore::Purge.
   Status Purge();
+
+  // As SealedStore::Check: what this object remembers is good as long as it succeeds.
+  Status Check() const { return rows_.Check(); }
 
  private:
   EventStore(EventStoreOptions options, SealedStore rows)

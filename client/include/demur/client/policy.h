@@ -19,7 +19,10 @@ namespace demur::client {
 struct Floor {
   dp::DeviceFloor privacy;  // epsilon, delta, participations, roster, survivors, gamma, dropout
 
-  std::uint32_t corrupt_permille_max = 400;  // gamma; more is a promise nobody can check
+  // gamma. With noise a plan must reckon with more corrupt members, since those add none: the
+  // larger of this and privacy.corrupt_permille_min counts.
+  std::uint32_t noise_corrupt_permille_min = 100;
+  std::uint32_t corrupt_permille_max = 400;  // more is a promise nobody can check
   std::uint32_t sigma_min = 40;              // bits
   std::uint32_t dim_max = 1U << 22;          // coordinates of the slice: work, memory, upload
   std::uint32_t roster_max = 100'000;
@@ -38,7 +41,7 @@ struct Floor {
 // A plan that was agreed to, and the two records that go with it.
 struct Admission {
   model::Layout layout;  // of the plan's slice
-  TaskRecord seen;       // to be saved before M1 leaves: the round is taken up
+  TaskRecord seen;       // to be saved before anything is sent: the round is taken up
   TaskRecord charged;    // to be saved, with marker and debit, before M5 leaves
 };
 

@@ -53,7 +53,7 @@ class Ranker {
   std::span<const float> scores() const noexcept { return scores_; }
 
  private:
-  Ranker(learning::Suppression suppression) : suppression_(std::move(suppression)) {}
+  explicit Ranker(learning::Suppression suppression) : suppression_(std::move(suppression)) {}
   Result<std::vector<learning::Candidate>> Candidates(std::span<const ItemId> items) const;
   learning::ItemVectors Vectors() const;
 

@@ -70,16 +70,22 @@ class SealedStore {
   };
 
   // Applies `batch`, and the head with it, in one transaction: durable on return. The result has
-  // the rowid of each change, in order. After an error nothing of it is kept.
+  // the rowid of each change, in order. After an error nothing of it is kept, or Check() fails:
+  // then it may be on the disk or not, and only opening the store again tells.
   // kNotFound: a row to replace or to erase is not there. Others as in storage/database.h.
   Result<std::vector<std::int64_t>> Commit(Batch batch);
 
   // Replaces every row by the inserts of `keep`, sealed under a fresh key and a fresh store id,
   // wipes log and free pages, and shreds the old key. A batch with anything but inserts is a bug.
+  // After an error either purge_pending() is true, or Check() fails and the next Open finishes it.
   Status Purge(Batch keep);
-  // True when a purge was asked for and the program died before anything was erased: the caller
-  // calls Purge again before it does anything else.
+  // True when a purge was asked for and the program died, or the disk failed, before anything was
+  // erased: the caller calls Purge again before it does anything else.
   bool purge_pending() const;
+
+  // Success as long as this object knows what lies on the disk. kFailedPrecondition once a commit
+  // has failed half-way (with its cause): nothing is read or written any more, open it again.
+  Status Check() const;
 
   // Commits of this store so far.
   std::uint64_t generation() const;

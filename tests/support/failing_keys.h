@@ -1,0 +1,39 @@
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "demur/client/key_provider.h"
+
+// An app's own key provider whose disk fails when a test says so. For tests only.
+namespace demur::testing {
+
+class FailingKeys final : public client::KeyProvider {
+ public:
+  explicit FailingKeys(std::string folder) : files_(std::move(folder)) {}
+
+  // So many more counters are saved; then each fails.
+  void FailAfter(int saves) { saves_left_ = saves; }
+  void FailPromote(bool fails) { promote_fails_ = fails; }
+
+  Result<client::StoreKey> Load() override { return files_.Load(); }
+  Result<client::StoreKey> LoadStaged() override { return files_.LoadStaged(); }
+  Status Stage(const client::StoreKey& key) override { return files_.Stage(key); }
+  Status Promote() override { return promote_fails_ ? Full() : files_.Promote(); }
+  Status DropStaged() override { return files_.DropStaged(); }
+  Result<Bytes> LoadCounter() override { return files_.LoadCounter(); }
+  Status SaveCounter(ByteView record) override {
+    if (saves_left_-- <= 0) return Full();
+    return files_.SaveCounter(record);
+  }
+
+ private:
+  static Status Full() { return Error(ErrorCode::kUnavailable, "no space left on the device"); }
+
+  client::FileKeyProvider files_;
+  std::atomic<int> saves_left_{1'000'000};
+  std::atomic<bool> promote_fails_{false};
+};
+
+}  // namespace demur::testing
