@@ -132,10 +132,13 @@ Result<TaskRecord> DecodeTask(ByteView bytes) {
 
 Bytes EncodeIdentity(const Identity& identity) {
   ByteWriter out;
-  out.Raw(identity.key_seed.view()).U64(identity.device.value);
+  // The seed comes last into its place: a buffer that still grows leaves copies behind.
+  out.Raw(Bytes(identity.key_seed.view().size())).U64(identity.device.value);
   out.Sized(identity.certificate).Sized(identity.authority).Sized(AsBytes(identity.host));
   out.U16(identity.port).Sized(AsBytes(identity.server_name)).Raw(identity.plan_key);
-  return std::move(out).bytes();
+  Bytes bytes = std::move(out).bytes();
+  std::copy(identity.key_seed.view().begin(), identity.key_seed.view().end(), bytes.begin());
+  return bytes;
 }
 
 Result<Identity> DecodeIdentity(ByteView bytes) {

@@ -134,6 +134,9 @@ Status RoundSession::Perform(secagg::ClientEffect& e, RoundJournal& journal,
     FaultPoint("client.before_masked_saved");
     DEMUR_RETURN_IF_ERROR(Durable(journal.SaveMasked(round_.charged, round_.next)));
     FaultPoint("client.after_masked_saved");
+    // M5 is made, and made once.
+    Wipe(std::as_writable_bytes(std::span(round_.input)));
+    round_.input.clear();
     return {};
   }
   if (const auto* persist = std::get_if<effect::PersistSurvivors>(&e)) {

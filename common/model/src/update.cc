@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "demur/base/secret.h"
+
 namespace demur::model {
 
 std::span<float> Update::AddRow(std::uint32_t table, std::uint32_t row, std::uint32_t cols) {
@@ -9,6 +11,11 @@ std::span<float> Update::AddRow(std::uint32_t table, std::uint32_t row, std::uin
   rows_.push_back({table, row, first, cols});
   values_.resize(values_.size() + cols, 0.0F);
   return std::span(values_).subspan(first, cols);
+}
+
+void Update::Wipe() noexcept {
+  demur::Wipe(std::as_writable_bytes(std::span(values_)));
+  Clear();
 }
 
 double MeanUpdate::Norm() const noexcept {

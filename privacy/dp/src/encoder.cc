@@ -81,6 +81,12 @@ void EncodedUpdate::ToDense(std::span<std::uint32_t> out) const {
 Encoder::Encoder(const model::Layout& layout, const model::EncodingPlan& plan)
     : layout_(layout), plan_(plan) {}
 
+Encoder::~Encoder() {
+  Wipe(std::as_writable_bytes(std::span(words_)));
+  Wipe(std::as_writable_bytes(std::span(scaled_)));
+  Wipe(std::as_writable_bytes(std::span(rounded_)));
+}
+
 Result<Encoder> Encoder::Create(const model::Layout& layout, const model::EncodingPlan& plan) {
   DEMUR_RETURN_IF_ERROR(CheckEncoding(plan, 1));
   Encoder encoder(layout, plan);

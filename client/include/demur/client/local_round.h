@@ -55,6 +55,9 @@ struct LocalRound {
 struct LocalRoundWorkspace {
   // `plan_encoder`: made from the layout and the encoding of the plan.
   explicit LocalRoundWorkspace(dp::Encoder plan_encoder) : encoder(std::move(plan_encoder)) {}
+  LocalRoundWorkspace(LocalRoundWorkspace&&) noexcept = default;
+  LocalRoundWorkspace& operator=(LocalRoundWorkspace&&) noexcept = default;
+  ~LocalRoundWorkspace() { update.Wipe(); }  // the encoder wipes its own
 
   dp::Encoder encoder;
   model::Update update;       // scratch

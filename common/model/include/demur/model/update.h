@@ -25,6 +25,8 @@ class Update {
     rows_.clear();
     values_.clear();
   }
+  // Clear, and nothing of the values is left in memory.
+  void Wipe() noexcept;
   // Adds a zero row and returns its values. Rows may come in any order; the same row twice is a
   // bug that the encoder refuses. The span is valid until the next AddRow.
   std::span<float> AddRow(std::uint32_t table, std::uint32_t row, std::uint32_t cols);

@@ -82,6 +82,12 @@ class Encoder {
   // The zero update plus noise: what a device sends when training failed. Errors as above.
   Status EncodeZero(RandomStream* noise, EncodedUpdate* out);
 
+  Encoder(Encoder&&) noexcept = default;
+  Encoder& operator=(Encoder&&) noexcept = default;
+  Encoder(const Encoder&) = delete;
+  Encoder& operator=(const Encoder&) = delete;
+  ~Encoder();  // wipes what is left of the last update before noise
+
   const model::EncodingPlan& plan() const noexcept { return plan_; }
   bool has_noise() const noexcept { return table_ != nullptr; }
   std::uint32_t dim() const noexcept { return layout_.dim(); }
