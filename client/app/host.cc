@@ -55,6 +55,7 @@ struct Finished {
     const std::lock_guard lock(host->mutex_);
     --host->running_;
     if (failure) status = Error(ErrorCode::kInternal, "stopped by an exception");
+    if (!status) log::Warning("device_ended", {{"folder", folder}, {"error", status.error()}});
     if (!status && host->first_error_) {
       host->first_error_ = std::move(status).error().WithContext(folder);
     }

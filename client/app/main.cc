@@ -36,10 +36,12 @@ Status RunRun(const Arguments& arguments) {
   Host host(std::move(config), arguments.host);
   DEMUR_RETURN_IF_ERROR(host.Prepare());
   Status status = host.Run();
-  DEMUR_TRY(const HostMetrics metrics, host.Measure());
-  std::printf("%s\n", Format(metrics).c_str());
-  if (!metrics.last_refusal.empty()) {
-    std::printf("last refused plan: %s\n", metrics.last_refusal.c_str());
+  const Result<HostMetrics> metrics = host.Measure();
+  // What stopped the devices comes before what it kept from being measured.
+  if (!metrics) return status ? Status(metrics.error()) : status;
+  std::printf("%s\n", Format(*metrics).c_str());
+  if (!metrics->last_refusal.empty()) {
+    std::printf("last refused plan: %s\n", metrics->last_refusal.c_str());
   }
   return status;
 }

@@ -11,7 +11,7 @@
 namespace demur::coordinator {
 namespace {
 
-Error Damaged(const std::string& what) { return Error(ErrorCode::kDataLoss, what); }
+Error Broken(const std::string& what) { return Error(ErrorCode::kDataLoss, what); }
 
 bool Fits(const RoundRow& round, dp::LedgerStanding standing) {
   switch (round.state) {
@@ -40,16 +40,16 @@ Status CheckAgreement(const Snapshot& snapshot, const dp::Ledger& ledger) {
   for (const RoundRow& round : snapshot.rounds) {
     const auto found = standings.find({round.id, round.attempt});
     if (found == standings.end() || !Fits(round, found->second)) {
-      return Damaged(NameOf(round.id) + " is " + std::string(ToString(round.state)) +
-                     " in the store and " +
-                     std::string(found == standings.end() ? "absent" : ToString(found->second)) +
-                     " in the ledger");
+      return Broken(NameOf(round.id) + " is " + std::string(ToString(round.state)) +
+                    " in the store and " +
+                    std::string(found == standings.end() ? "absent" : ToString(found->second)) +
+                    " in the ledger");
     }
     standings.erase(found);
   }
   if (standings.empty()) return {};
-  return Damaged(NameOf(standings.begin()->first.round) +
-                 " is in the ledger and absent in the store");
+  return Broken(NameOf(standings.begin()->first.round) +
+                " is in the ledger and absent in the store");
 }
 
 // `charged`: the charge stays also where it could be released.
@@ -85,7 +85,7 @@ Result<dp::Ledger> ReplayLedger(const Snapshot& snapshot, const PreparedTask& ta
   std::vector<dp::LedgerEntry> entries;
   for (const LedgerRow& row : snapshot.ledger) {
     DEMUR_TRY(dp::LedgerEntry entry, dp::LedgerEntry::Parse(row.entry));
-    if (entry.seq != row.seq) return Damaged("a ledger entry under another number");
+    if (entry.seq != row.seq) return Broken("a ledger entry under another number");
     entries.push_back(std::move(entry));
   }
   Result<dp::Ledger> ledger = dp::Ledger::FromEntries(task.ledger_policy(), entries);
@@ -103,7 +103,7 @@ Result<Recovered> RecoverFrom(RoundStore& store, const PreparedTask& task,
   DEMUR_TRY(dp::Ledger ledger, ReplayLedger(snapshot, task));
   Result<model::SharedModel> model = model::SharedModel::FromCanonical(
       task.schema(), snapshot.model.blob, task.config().training.value_max);
-  if (!model) return Damaged("the model does not fit the task: " + model.error().message());
+  if (!model) return Broken("the model does not fit the task: " + model.error().message());
   DEMUR_TRY(learning::ServerState server_state,
             learning::ServerState::Parse(task.schema(), snapshot.server_state));
   if (snapshot.open_round) {
@@ -143,7 +143,7 @@ Result<std::uint32_t> AdoptBackup(RoundStore& store, const PreparedTask& task,
   if (!ledger) return WithPlaceAndCure(std::move(ledger).error(), store.path());
   if (snapshot.open_round) {
     DEMUR_RETURN_IF_ERROR(
-        Settle(store, *snapshot.open_round, "restored from a backup", true, now_unix_ms, &ledger));
+        Settle(store, *snapshot.open_round, "restored from a backup", true, now_unix_ms, &*ledger));
   }
   return store.BumpEpoch(now_unix_ms, above);
 }
