@@ -16,7 +16,7 @@ inline constexpr std::string_view kReportStyle = R"css(
 body{margin:0;background:var(--bg);color:var(--ink);
 font:16px/1.55 ui-sans-serif,system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;
 font-variant-numeric:tabular-nums}
-main{max-width:940px;margin:0 auto;padding:48px 24px 80px}
+main{max-width:1120px;margin:0 auto;padding:48px 24px 80px}
 header{margin-bottom:28px}
 .kicker{font-size:13px;letter-spacing:.08em;text-transform:uppercase;color:var(--soft)}
 h1{font-size:34px;line-height:1.15;letter-spacing:-.02em;margin:.2em 0 .3em;text-wrap:balance}

@@ -142,7 +142,9 @@ std::string DotPlot(const std::vector<PlotBar>& bars, std::string_view x_title, 
   std::string svg = "<svg viewBox=\"0 0 760 " + Num(height, 0) + "\" role=\"img\" aria-label=\"" +
                     HtmlEscape(x_title) + " by model\">";
   const double bottom = height - 40;
-  for (double tick = origin; tick <= x.high + step / 2; tick += step) {
+  // At multiples of the step: a tick's text is where it stands.
+  for (double tick = std::ceil(origin / step - 1e-9) * step; tick <= x.high + step / 2;
+       tick += step) {
     Line(&svg, x.At(tick), 6, x.At(tick), bottom, "grid");
     Text(&svg, x.At(tick), bottom + 18, "middle", "tick", Num(tick, DigitsOf(step)));
   }
