@@ -4,6 +4,7 @@
 #include <functional>
 #include <utility>
 
+#include "demur/learning/signals.h"
 #include "event_store_codec.h"
 
 namespace demur::client {
@@ -91,6 +92,14 @@ Status EventStore::LoadIndexes() {
 }
 
 Status EventStore::AppendEvents(std::span<const learning::Event> events) {
+  // A signal that nobody can read again would keep the whole store from opening.
+  for (const learning::Event& event : events) {
+    const auto number = static_cast<std::uint8_t>(event.signal);
+    if (!learning::SignalFromNumber(number)) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "event: no signal has the number " + std::to_string(number));
+    }
+  }
   // What would be erased again at once is not written.
   if (events.size() > options_.max_events) events = events.last(options_.max_events);
   SealedStore::Batch batch;

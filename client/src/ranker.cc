@@ -49,13 +49,15 @@ learning::ItemVectors Ranker::Vectors() const {
   return {vectors_, stride_, dim_ == 0 ? std::uint32_t{1} : dim_};
 }
 
-Result<std::vector<learning::Candidate>> Ranker::Candidates(std::span<const ItemId> items) const {
-  std::vector<learning::Candidate> out;
-  if (items.empty()) {
-    out.reserve(scores_.size());
-    for (std::uint32_t i = 0; i < scores_.size(); ++i) out.push_back({i, scores_[i]});
-    return out;
-  }
+Ranker::List Ranker::Catalogue() const {
+  List out;
+  out.reserve(scores_.size());
+  for (std::uint32_t i = 0; i < scores_.size(); ++i) out.push_back({i, scores_[i]});
+  return out;
+}
+
+Result<Ranker::List> Ranker::Candidates(std::span<const ItemId> items) const {
+  List out;
   out.reserve(items.size());
   for (const ItemId item : items) {
     if (item.value >= scores_.size()) {
@@ -66,8 +68,15 @@ Result<std::vector<learning::Candidate>> Ranker::Candidates(std::span<const Item
   return out;
 }
 
+Result<std::vector<Ranked>> Ranker::Rank(std::size_t k) const { return Best(Catalogue(), k); }
+
 Result<std::vector<Ranked>> Ranker::Rank(std::span<const ItemId> candidates, std::size_t k) const {
-  DEMUR_TRY(std::vector<learning::Candidate> list, Candidates(candidates));
+  DEMUR_TRY(List list, Candidates(candidates));
+  return Best(std::move(list), k);
+}
+
+Result<std::vector<Ranked>> Ranker::Best(List list, std::size_t k) const {
+  if (list.empty()) return std::vector<Ranked>();
   DEMUR_RETURN_IF_ERROR(suppression_.Apply(Vectors(), &list));
   std::vector<Ranked> out;
   out.reserve(list.size());
@@ -79,8 +88,14 @@ Result<std::vector<Ranked>> Ranker::Rank(std::span<const ItemId> candidates, std
   return out;
 }
 
+Result<Explanation> Ranker::Explain(ItemId item) const { return ExplainIn(Catalogue(), item); }
+
 Result<Explanation> Ranker::Explain(ItemId item, std::span<const ItemId> candidates) const {
-  DEMUR_TRY(std::vector<learning::Candidate> list, Candidates(candidates));
+  DEMUR_TRY(List list, Candidates(candidates));
+  return ExplainIn(std::move(list), item);
+}
+
+Result<Explanation> Ranker::ExplainIn(List list, ItemId item) const {
   const auto is_item = [item](const learning::Candidate& c) { return c.item == item.value; };
   if (std::find_if(list.begin(), list.end(), is_item) == list.end()) {
     return Error(ErrorCode::kInvalidArgument, "the item is not a candidate");

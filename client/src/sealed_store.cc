@@ -299,7 +299,10 @@ Status SealedStore::Impl::OpenHead() {
   const auto current = keys->Load();
   const auto staged = keys->LoadStaged();
   for (const auto* key : {&current, &staged}) {
-    if (!*key && key->error().code() == ErrorCode::kUnavailable) return key->error();
+    // A keystore that is locked or cannot be asked says nothing about the data.
+    const bool missing = !*key && (key->error().code() == ErrorCode::kNotFound ||
+                                   key->error().code() == ErrorCode::kDataLoss);
+    if (!*key && !missing) return Error(key->error()).WithContext("device store: its key");
   }
   DEMUR_TRY(const bool has_head, HasHead());
   if (!has_head) {

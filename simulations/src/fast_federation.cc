@@ -253,7 +253,7 @@ Status FastFederation::CommitRound(const model::Plan& plan, RoundRow* row) {
   if (!mean && mean.error().code() == ErrorCode::kAborted) return {};
   if (!mean) return mean.error();
   DEMUR_RETURN_IF_ERROR(task_.server_step().Run(&model_, &server_state_, *mean, task_.layout()));
-  row->update_norm = Norm(*mean);
+  row->update_norm = mean->Norm();
   row->committed = true;
   ++model_version_;
   return {};

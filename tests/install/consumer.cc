@@ -56,14 +56,9 @@ demur::Result<std::unique_ptr<Device>> OpenDevice(App& app, const std::string& f
 }
 
 demur::Status Remember(Device& device, std::int64_t now) {
-  const std::uint64_t before = device.store().num_events();
   DEMUR_RETURN_IF_ERROR(device.Record({demur::ItemId(7), Signal::kLike, now, 0}).get());
   DEMUR_RETURN_IF_ERROR(device.Record({demur::ItemId(9), Signal::kHide, now, 0}).get());
-  if (device.store().num_events() != before + 2) {
-    return demur::Error(demur::ErrorCode::kDataLoss, "the store lost events");
-  }
-  std::printf("recorded 2 events, %llu in all\n",
-              static_cast<unsigned long long>(device.store().num_events()));
+  std::printf("recorded 2 events\n");
   return {};
 }
 
@@ -75,7 +70,7 @@ demur::Status Show(Device& device) {
     return {};
   }
   if (!ranker) return ranker.error();
-  DEMUR_TRY(const auto best, ranker->Rank({}, 5));
+  DEMUR_TRY(const auto best, ranker->Rank(5));
   for (const demur::client::Ranked& item : best) {
     if (item.item == demur::ItemId(9)) {
       return demur::Error(demur::ErrorCode::kInternal, "a hidden item was shown");
@@ -86,7 +81,8 @@ demur::Status Show(Device& device) {
 }
 
 demur::Status TakePart(Device& device, const std::string& token_file, std::int64_t now) {
-  if (device.expires_unix_ms() <= now) {  // not enrolled, or to be renewed
+  constexpr std::int64_t kMonthMs = 30LL * 24 * 3600 * 1000;
+  if (device.expires_unix_ms() <= now + kMonthMs) {  // not enrolled, or soon to be renewed
     DEMUR_TRY(const demur::SecretBytes text, [&]() -> demur::Result<demur::SecretBytes> {
       DEMUR_TRY(demur::Bytes bytes, demur::ReadFile(token_file, kTokenFileMaxLen));
       return demur::SecretBytes(std::move(bytes));

@@ -126,7 +126,7 @@ std::vector<std::uint32_t> Shown(const Result<Ranker>& ranker) {
   std::vector<std::uint32_t> items;
   EXPECT_OK(ranker);
   if (!ranker) return items;
-  const auto list = ranker->Rank({}, testing::kItems);
+  const auto list = ranker->Rank(testing::kItems);
   EXPECT_OK(list);
   for (const Ranked& ranked : *list) items.push_back(ranked.item.value);
   std::sort(items.begin(), items.end());
@@ -142,7 +142,7 @@ TEST_F(DeviceStoreTest, RankingHidesAtOnceWhatAnyThreadRecords) {
   (void)device_->Record(EventOf(7, Signal::kHide));
   const auto ranker = device_->MakeRanker().get();
   EXPECT_EQ(Shown(ranker), (std::vector<std::uint32_t>{0, 1, 2, 3, 5, 6, 8, 9, 10, 11}));
-  ASSERT_OK_AND_ASSIGN(const Explanation why, ranker->Explain(ItemId(7), {}));
+  ASSERT_OK_AND_ASSIGN(const Explanation why, ranker->Explain(ItemId(7)));
   EXPECT_TRUE(why.hidden);
   EXPECT_EQ(device_->store().num_events(), 4U);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -15,10 +16,18 @@ class FailingKeys final : public client::KeyProvider {
 
   // So many more counters are saved; then each fails.
   void FailAfter(int saves) { saves_left_ = saves; }
+  // What a keystore says that wants a finger first; none: it opens.
+  void Lock(std::optional<Error> says) { locked_ = std::move(says); }
   void FailPromote(bool fails) { promote_fails_ = fails; }
 
-  Result<client::StoreKey> Load() override { return files_.Load(); }
-  Result<client::StoreKey> LoadStaged() override { return files_.LoadStaged(); }
+  Result<client::StoreKey> Load() override {
+    if (locked_) return *locked_;
+    return files_.Load();
+  }
+  Result<client::StoreKey> LoadStaged() override {
+    if (locked_) return *locked_;
+    return files_.LoadStaged();
+  }
   Status Stage(const client::StoreKey& key) override { return files_.Stage(key); }
   Status Promote() override { return promote_fails_ ? Full() : files_.Promote(); }
   Status DropStaged() override { return files_.DropStaged(); }
@@ -32,6 +41,7 @@ class FailingKeys final : public client::KeyProvider {
   static Status Full() { return Error(ErrorCode::kUnavailable, "no space left on the device"); }
 
   client::FileKeyProvider files_;
+  std::optional<Error> locked_;
   std::atomic<int> saves_left_{1'000'000};
   std::atomic<bool> promote_fails_{false};
 };

@@ -44,6 +44,20 @@ TEST_F(EventStoreTest, TheOrderThatACallerGivesIsNotKept) {
   EXPECT_EQ(events[1].order, 2U);
 }
 
+// One cast gone wrong in an app must not cost it the store.
+TEST_F(EventStoreTest, ASignalThatThereIsNotIsRefusedAndNothingIsKept) {
+  {
+    ASSERT_OK_AND_ASSIGN(auto store, Open());
+    std::vector<learning::Event> events = {MakeEvent(1), MakeEvent(2)};
+    for (const int number : {0, 200}) {
+      events[1].signal = static_cast<learning::Signal>(number);
+      EXPECT_ERROR(store.AppendEvents(events), ErrorCode::kInvalidArgument) << number;
+    }
+    EXPECT_EQ(store.num_events(), 0U);
+    EXPECT_OK(store.Check());
+  }
+  EXPECT_OK(Open());
+}
 TEST_F(EventStoreTest, OldEventsMakeRoomForNewOnes) {
   ASSERT_OK_AND_ASSIGN(auto store, Open(3));
   ASSERT_OK(store.AppendEvents(std::vector{MakeEvent(1), MakeEvent(2)}));

@@ -72,7 +72,7 @@ class RankOwnTest : public ::testing::Test {
   seeded::SeededRandom random_{3};
 };
 
-std::vector<Ranked> All(const Ranker& ranker) { return ranker.Rank({}, kItems).value(); }
+std::vector<Ranked> All(const Ranker& ranker) { return ranker.Rank(kItems).value(); }
 
 bool Shows(const Ranker& ranker, std::uint32_t item) {
   const auto list = All(ranker);

@@ -60,16 +60,20 @@ class RankerTest : public ::testing::Test {
 TEST_F(RankerTest, TheBestComeFirst) {
   ASSERT_OK_AND_ASSIGN(const Ranker ranker, Make());
   // 1.25 + item bias + 0.5 x + 0.25 y
-  ASSERT_OK_AND_ASSIGN(const auto all, ranker.Rank({}, 6));
+  ASSERT_OK_AND_ASSIGN(const auto all, ranker.Rank(6));
   EXPECT_EQ(Items(all), (std::vector<std::uint32_t>{2, 3, 0, 1, 4, 5}));
   EXPECT_FLOAT_EQ(all[0].score, 2.65F);
   EXPECT_FLOAT_EQ(all[5].score, 0.85F);
-  ASSERT_OK_AND_ASSIGN(const auto few, ranker.Rank({}, 2));
+  ASSERT_OK_AND_ASSIGN(const auto few, ranker.Rank(2));
   EXPECT_EQ(Items(few), (std::vector<std::uint32_t>{2, 3}));
-  ASSERT_OK_AND_ASSIGN(const auto many, ranker.Rank({}, 100));
+  ASSERT_OK_AND_ASSIGN(const auto many, ranker.Rank(100));
   EXPECT_EQ(many.size(), 6U);
-  ASSERT_OK_AND_ASSIGN(const auto none, ranker.Rank({}, 0));
+  ASSERT_OK_AND_ASSIGN(const auto none, ranker.Rank(0));
   EXPECT_TRUE(none.empty());
+  // A filter that leaves nothing must not show everything.
+  ASSERT_OK_AND_ASSIGN(const auto nobody, ranker.Rank(Ids({}), 6));
+  EXPECT_TRUE(nobody.empty());
+  EXPECT_ERROR(ranker.Explain(ItemId(1), Ids({})), ErrorCode::kInvalidArgument);
   ASSERT_OK_AND_ASSIGN(const auto some, ranker.Rank(Ids({5, 1, 3}), 6));
   EXPECT_EQ(Items(some), (std::vector<std::uint32_t>{3, 1, 5}));
 }
@@ -86,7 +90,7 @@ TEST_F(RankerTest, EqualScoresComeInTheOrderOfTheirItems) {
 TEST_F(RankerTest, WhatIsDislikedIsGoneAtOnce) {
   for (const Signal signal : {Signal::kDislike, Signal::kHide, Signal::kReport}) {
     ASSERT_OK_AND_ASSIGN(const Ranker ranker, Make({MakeEvent(2, signal, kNow)}));
-    ASSERT_OK_AND_ASSIGN(const auto all, ranker.Rank({}, 6));
+    ASSERT_OK_AND_ASSIGN(const auto all, ranker.Rank(6));
     EXPECT_EQ(all.size(), 5U);
     for (const Ranked& one : all) EXPECT_NE(one.item, ItemId(2)) << learning::ToString(signal);
     ASSERT_OK_AND_ASSIGN(const auto asked_for, ranker.Rank(Ids({2}), 6));
@@ -97,7 +101,7 @@ TEST_F(RankerTest, WhatIsDislikedIsGoneAtOnce) {
 TEST_F(RankerTest, ADislikeStaysHoweverOldItIs) {
   const std::int64_t years_ago = kNow - 24 * kHour * 3'650;
   ASSERT_OK_AND_ASSIGN(const Ranker ranker, Make({MakeEvent(2, Signal::kDislike, years_ago)}));
-  ASSERT_OK_AND_ASSIGN(const auto all, ranker.Rank({}, 6));
+  ASSERT_OK_AND_ASSIGN(const auto all, ranker.Rank(6));
   EXPECT_EQ(Items(all), (std::vector<std::uint32_t>{3, 0, 1, 4, 5})) << "its likes are forgiven";
 }
 
@@ -105,7 +109,7 @@ TEST_F(RankerTest, ALikeTakesADislikeBack) {
   const std::vector<Event> events = {MakeEvent(2, Signal::kDislike, kNow - kHour, 1),
                                      MakeEvent(2, Signal::kLike, kNow, 2)};
   ASSERT_OK_AND_ASSIGN(const Ranker ranker, Make(learning::Clean(events, 6).events));
-  ASSERT_OK_AND_ASSIGN(const auto all, ranker.Rank({}, 6));
+  ASSERT_OK_AND_ASSIGN(const auto all, ranker.Rank(6));
   EXPECT_EQ(all[0].item, ItemId(2));
 }
 
@@ -120,28 +124,28 @@ TEST_F(RankerTest, WhatResemblesADislikeSinks) {
   for (const ItemId item : others) squares += std::pow(before.scores()[item.value] - mean, 2) / 5;
   const double deviation = std::sqrt(squares);
   for (const std::uint32_t alike : {0U, 1U}) {  // cosine 1, kappa 1.5
-    ASSERT_OK_AND_ASSIGN(const Explanation why, after.Explain(ItemId(alike), {}));
+    ASSERT_OK_AND_ASSIGN(const Explanation why, after.Explain(ItemId(alike)));
     EXPECT_NEAR(why.suppression, 1.5 * deviation, 1e-5);
   }
   for (const std::uint32_t other : {3U, 4U, 5U}) {  // cosine 0 and -1
-    ASSERT_OK_AND_ASSIGN(const Explanation why, after.Explain(ItemId(other), {}));
+    ASSERT_OK_AND_ASSIGN(const Explanation why, after.Explain(ItemId(other)));
     EXPECT_EQ(why.suppression, 0);
   }
-  ASSERT_OK_AND_ASSIGN(const auto list, after.Rank({}, 6));
+  ASSERT_OK_AND_ASSIGN(const auto list, after.Rank(6));
   EXPECT_EQ(list[0].item, ItemId(3));
   // Half of it is gone after the half-life of a dislike, 90 days.
   ASSERT_OK_AND_ASSIGN(const Ranker later,
                        Make({MakeEvent(2, Signal::kDislike, kNow - 90 * 24 * kHour)}));
-  ASSERT_OK_AND_ASSIGN(const Explanation faded, later.Explain(ItemId(0), {}));
+  ASSERT_OK_AND_ASSIGN(const Explanation faded, later.Explain(ItemId(0)));
   EXPECT_NEAR(faded.suppression, 0.75 * deviation, 1e-5);
 }
 
 TEST_F(RankerTest, ASkipPushesDownTheItemAlone) {
   ASSERT_OK_AND_ASSIGN(const Ranker ranker, Make({MakeEvent(2, Signal::kSkip, kNow)}));
-  ASSERT_OK_AND_ASSIGN(const Explanation skipped, ranker.Explain(ItemId(2), {}));
+  ASSERT_OK_AND_ASSIGN(const Explanation skipped, ranker.Explain(ItemId(2)));
   EXPECT_FALSE(skipped.hidden);
   EXPECT_GT(skipped.suppression, 0);
-  ASSERT_OK_AND_ASSIGN(const Explanation alike, ranker.Explain(ItemId(0), {}));
+  ASSERT_OK_AND_ASSIGN(const Explanation alike, ranker.Explain(ItemId(0)));
   EXPECT_EQ(alike.suppression, 0);
 }
 
@@ -155,7 +159,7 @@ TEST_F(RankerTest, MetricsSeeScoresBeforeSuppression) {
 // Against numbers that are worked out here, not by the ranker.
 TEST_F(RankerTest, ThePartsOfAnExplanationAreWhatTheySay) {
   ASSERT_OK_AND_ASSIGN(const Ranker ranker, Make());
-  ASSERT_OK_AND_ASSIGN(const Explanation why, ranker.Explain(ItemId(2), {}));
+  ASSERT_OK_AND_ASSIGN(const Explanation why, ranker.Explain(ItemId(2)));
   EXPECT_NEAR(why.user_bias, 0.25 + 1.0, 1e-6);  // prior and the owner's own
   EXPECT_NEAR(why.item_bias, 0.4, 1e-6);
   EXPECT_NEAR(why.affinity, 0.5 * 2, 1e-6);
@@ -166,7 +170,7 @@ TEST_F(RankerTest, ThePartsOfAnExplanationAreWhatTheySay) {
 
 TEST_F(RankerTest, AHiddenItemIsExplainedAsHidden) {
   ASSERT_OK_AND_ASSIGN(const Ranker ranker, Make({MakeEvent(2, Signal::kDislike, kNow)}));
-  ASSERT_OK_AND_ASSIGN(const Explanation why, ranker.Explain(ItemId(2), {}));
+  ASSERT_OK_AND_ASSIGN(const Explanation why, ranker.Explain(ItemId(2)));
   EXPECT_TRUE(why.hidden);
   EXPECT_NEAR(why.score, why.user_bias + why.item_bias + why.affinity - why.suppression, 1e-4);
 }
@@ -190,11 +194,11 @@ TEST(RankerExplanationTest, SumsToTheScoreThatIsRankedBy) {
     }
     ASSERT_OK_AND_ASSIGN(const Ranker ranker,
                          Ranker::Create(*step, model, state, Suppress(events)));
-    ASSERT_OK_AND_ASSIGN(const auto list, ranker.Rank({}, 200));
+    ASSERT_OK_AND_ASSIGN(const auto list, ranker.Rank(200));
     EXPECT_LT(list.size(), 200U);
     double suppressed = 0;
     for (const Ranked& one : list) {
-      ASSERT_OK_AND_ASSIGN(const Explanation why, ranker.Explain(one.item, {}));
+      ASSERT_OK_AND_ASSIGN(const Explanation why, ranker.Explain(one.item));
       EXPECT_NEAR(why.user_bias + why.item_bias + why.affinity - why.suppression, one.score, 1e-4);
       EXPECT_NEAR(why.user_bias, state.values[16], 1e-4) << "the same for every item";
       EXPECT_FALSE(why.hidden);
@@ -208,12 +212,12 @@ TEST(RankerExplanationTest, SumsToTheScoreThatIsRankedBy) {
 TEST_F(RankerTest, WhatIsNotInTheCatalogueIsNamed) {
   ASSERT_OK_AND_ASSIGN(const Ranker ranker, Make());
   EXPECT_ERROR(ranker.Rank(Ids({0, 6}), 3), ErrorCode::kInvalidArgument);
-  EXPECT_ERROR(ranker.Explain(ItemId(6), {}), ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(ranker.Explain(ItemId(6)), ErrorCode::kInvalidArgument);
   EXPECT_ERROR(ranker.Explain(ItemId(6), Ids({6})), ErrorCode::kInvalidArgument);
   EXPECT_ERROR(ranker.Explain(ItemId(1), Ids({0, 2})), ErrorCode::kInvalidArgument);
   // A rejection of an item that left the catalogue.
   ASSERT_OK_AND_ASSIGN(const Ranker stale, Make({MakeEvent(77, Signal::kDislike, kNow)}));
-  EXPECT_ERROR(stale.Rank({}, 3), ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(stale.Rank(3), ErrorCode::kInvalidArgument);
 }
 
 TEST_F(RankerTest, ModelStateAndStepMustFit) {
@@ -228,7 +232,7 @@ TEST_F(RankerTest, ModelStateAndStepMustFit) {
 TEST_F(RankerTest, ModelValuesThatAreNotFiniteRankNothing) {
   model_.Row(0, 3)[2] = std::numeric_limits<float>::quiet_NaN();
   ASSERT_OK_AND_ASSIGN(const Ranker ranker, Make());
-  EXPECT_ERROR(ranker.Rank({}, 3), ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(ranker.Rank(3), ErrorCode::kInvalidArgument);
 }
 
 TEST(RankerWithoutFactorsTest, RejectedItemsGoAndNothingResemblesThem) {
@@ -242,9 +246,9 @@ TEST(RankerWithoutFactorsTest, RejectedItemsGoAndNothingResemblesThem) {
   ASSERT_OK_AND_ASSIGN(
       const Ranker ranker,
       Ranker::Create(*step, counts, {}, Suppress({MakeEvent(3, Signal::kDislike, kNow)})));
-  ASSERT_OK_AND_ASSIGN(const auto list, ranker.Rank({}, 4));
+  ASSERT_OK_AND_ASSIGN(const auto list, ranker.Rank(4));
   EXPECT_EQ(Items(list), (std::vector<std::uint32_t>{2, 1, 0}));
-  ASSERT_OK_AND_ASSIGN(const Explanation why, ranker.Explain(ItemId(2), {}));
+  ASSERT_OK_AND_ASSIGN(const Explanation why, ranker.Explain(ItemId(2)));
   EXPECT_EQ(why.suppression, 0);
   EXPECT_EQ(why.affinity, 0);
   EXPECT_NEAR(why.user_bias + why.item_bias, why.score, 1e-4);

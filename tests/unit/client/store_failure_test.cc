@@ -83,6 +83,24 @@ TEST_F(StoreFailureTest, ACounterThatFailsClosesTheStore) {
   ASSERT_OK(store.AppendEvents(std::vector{MakeEvent(2)}));
 }
 
+// An app that is told "data loss" may well erase what is there.
+TEST_F(StoreFailureTest, ALockedKeystoreIsNotDataLoss) {
+  {
+    ASSERT_OK_AND_ASSIGN(auto store, OpenFailing());
+    ASSERT_OK(store.AppendEvents(std::vector{MakeEvent(1)}));
+  }
+  for (const ErrorCode code :
+       {ErrorCode::kUnavailable, ErrorCode::kPermissionDenied, ErrorCode::kFailedPrecondition}) {
+    failing_.Lock(Error(code, "unlock the phone first"));
+    const auto locked = OpenFailing();
+    ASSERT_TRUE(testing::HasError(locked, code));
+    EXPECT_NE(locked.error().message().find("unlock the phone"), std::string::npos);
+  }
+  failing_.Lock(std::nullopt);
+  ASSERT_OK_AND_ASSIGN(auto store, OpenFailing());
+  EXPECT_EQ(store.num_events(), 1U);
+}
+
 TEST_F(StoreFailureTest, WhatIsRefusedBeforeTheCommitHarmsNothing) {
   ASSERT_OK_AND_ASSIGN(auto store, Open());
   ASSERT_OK(store.SaveTask(Seen(Fresh(), 2)));

@@ -34,7 +34,8 @@
 // Thread rule: the coroutines and store() belong to the device's strand, executor(). Everything
 // else may be called from any thread, a user interface's too: what gives a future returns at once,
 // does its work in the order of the calls, and keeps its promise also when the future is dropped.
-// Never wait for such a future on a thread of `io` or `workers`. Training, ranking and encoding run
+// Never wait for such a future on a thread of `io` or `workers`, or once they are joined: what is
+// asked for then is answered when the pools are destroyed. Training, ranking and encoding run
 // on the workers; the store is written on the strand, since what is written must be durable before
 // anything later is sent and nobody else waits on the strand.
 namespace demur::client {

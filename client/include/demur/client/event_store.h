@@ -84,6 +84,7 @@ class EventStore {
                                  RandomSource& random);
 
   // All of them in one transaction, in the order given; `order` is assigned by the store.
+  // kInvalidArgument: a signal that there is not; nothing is kept.
   Status AppendEvents(std::span<const learning::Event> events);
   // In the order of their arrival, which `order` repeats.
   Result<std::vector<learning::Event>> Events() const;

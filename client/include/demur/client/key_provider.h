@@ -30,7 +30,8 @@ class KeyProvider {
  public:
   virtual ~KeyProvider() = default;
 
-  // kNotFound: none yet. kDataLoss: what is there is not a key.
+  // kNotFound: none yet. kDataLoss: what is there is not a key. Any other code, such as
+  // kUnavailable while a keystore is locked: Open hands it on, and nothing is taken for lost.
   virtual Result<StoreKey> Load() = 0;
   virtual Result<StoreKey> LoadStaged() = 0;
   // Durable when it returns; replaces a staged key. The current key is not touched.

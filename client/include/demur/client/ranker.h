@@ -40,13 +40,17 @@ class Ranker {
   static Result<Ranker> Create(const learning::LocalStep& step, const model::SharedModel& model,
                                const model::PrivateState& state, learning::Suppression suppression);
 
-  // The best `k` of `candidates` (each item once; none given: the whole catalogue), best first;
-  // equal scores in ascending order of the item. Hidden items are left out.
+  // The best `k` of the whole catalogue, best first; equal scores in ascending order of the item.
+  // Hidden items are left out.
+  Result<std::vector<Ranked>> Rank(std::size_t k) const;
+  // The same of `candidates` alone (each item once; none given: none come back).
   // kInvalidArgument: a candidate outside the catalogue.
   Result<std::vector<Ranked>> Rank(std::span<const ItemId> candidates, std::size_t k) const;
 
-  // For `item` among `candidates`: suppression is measured in their standard deviations.
+  // For `item` among the whole catalogue, or among `candidates`: suppression is measured in their
+  // standard deviations.
   // kInvalidArgument: an item outside the catalogue, or `item` is not a candidate.
+  Result<Explanation> Explain(ItemId item) const;
   Result<Explanation> Explain(ItemId item, std::span<const ItemId> candidates) const;
 
   // Before suppression, one per item: what held-out metrics are computed on.
@@ -54,7 +58,11 @@ class Ranker {
 
  private:
   explicit Ranker(learning::Suppression suppression) : suppression_(std::move(suppression)) {}
-  Result<std::vector<learning::Candidate>> Candidates(std::span<const ItemId> items) const;
+  using List = std::vector<learning::Candidate>;
+  List Catalogue() const;
+  Result<List> Candidates(std::span<const ItemId> items) const;
+  Result<std::vector<Ranked>> Best(List list, std::size_t k) const;
+  Result<Explanation> ExplainIn(List list, ItemId item) const;
   learning::ItemVectors Vectors() const;
 
   learning::Suppression suppression_;
