@@ -10,7 +10,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::int64_t port = 1;
   std::string host;
   config->Section("server").Read("port", &port, 1, 65535).Read("host", &host);
-  for (auto& table : config->Sections("signals")) table.Read("weight", &port, 0, 9);
   (void)config->Finish();
   return 0;
 }

@@ -318,7 +318,7 @@ TEST_F(CoordinatorServerTest, AListThatCannotBeBelievedLeavesTheOneBeforeInForce
 TEST_F(CoordinatorServerTest, WhoseCertificateEndsWhileConnectedIsCutOffBeforeTheNextRound) {
   ASSERT_OK(Start());
   std::vector<StreamPtr> streams;
-  for (std::uint8_t i = 0; i + 1 < kCohort; ++i) {
+  for (std::uint32_t i = 0; i + 1 < kCohort; ++i) {
     auto stream = Run(SayHello(To(), AsUntil(static_cast<std::uint8_t>(kFirst + i), 600)));
     ASSERT_OK(stream);
     ASSERT_OK(Read(**stream));
