@@ -9,6 +9,7 @@
 #include "demur/base/log.h"
 #include "demur/base/secret.h"
 #include "result_matchers.h"
+#include "temporary_folder.h"
 
 namespace demur {
 namespace {
@@ -66,7 +67,8 @@ TEST(JsonTest, BadTextIsAnError) {
   EXPECT_ERROR(Json::Parse("[1,]"), ErrorCode::kInvalidArgument);
 }
 TEST(FileTest, WritesWholeFilesAndReportsPaths) {
-  const std::string folder = ::testing::TempDir() + "/file_test/deep";
+  const testing::TemporaryFolder own;
+  const std::string folder = own.File("file_test/deep");
   ASSERT_OK(MakeFolder(folder));
   const std::string path = folder + "/a.txt";
   ASSERT_OK(WriteFileAtomically(path, AsBytes("one"), FileMode::kOwnerOnly));

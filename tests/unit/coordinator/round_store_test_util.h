@@ -11,6 +11,7 @@
 #include "demur/crypto/hash.h"
 #include "demur/storage/database.h"
 #include "result_matchers.h"
+#include "temporary_folder.h"
 
 // What the tests of the coordinator's store share.
 namespace demur::coordinator {
@@ -48,16 +49,12 @@ inline const std::vector<DeviceNumber> kSurvivors = {DeviceNumber(3), DeviceNumb
 class RoundStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    dir_ = ::testing::TempDir() + "round_store_" +
-           ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    dir_ = folder_.File("store");
     std::filesystem::remove_all(dir_);
     std::filesystem::create_directories(dir_);
     task_.bytes[0] = std::byte{7};
   }
-  void TearDown() override {
-    SetFaultHandler({});
-    std::filesystem::remove_all(dir_);
-  }
+  void TearDown() override { SetFaultHandler({}); }
 
   Status Create() {
     DEMUR_TRY(RoundStore store,
@@ -89,6 +86,7 @@ class RoundStoreTest : public ::testing::Test {
         << snapshot.error().message();
   }
 
+  testing::TemporaryFolder folder_;
   std::string dir_;
   TaskId task_;
 };

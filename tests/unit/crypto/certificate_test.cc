@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "crypto_test_util.h"
 #include "demur/base/file.h"
 #include "result_matchers.h"
+#include "temporary_folder.h"
 
 namespace demur::crypto {
 namespace {
@@ -208,8 +208,8 @@ TEST_F(CertificateTest, OnlyTheAuthoritysOwnKeyIssues) {
 }
 
 TEST_F(CertificateTest, FilesRoundTripAndErrorsNameThePath) {
-  const std::string folder = ::testing::TempDir() + "/certificate_test";
-  std::filesystem::remove_all(folder);
+  const demur::testing::TemporaryFolder own;
+  const std::string folder = own.File("certificates");
   ASSERT_OK(MakeFolder(folder));
   const std::string path = folder + "/ca.pem";
   ASSERT_OK(WriteCertificateFile(path, ca_));

@@ -13,6 +13,7 @@
 #include "demur/crypto/certificate.h"
 #include "demur/crypto/keys.h"
 #include "result_matchers.h"
+#include "temporary_folder.h"
 
 namespace demur::crypto {
 namespace {
@@ -21,7 +22,9 @@ using testing::FilledKey;
 namespace fs = std::filesystem;
 
 std::string FreshFolder(const std::string& name) {
-  const std::string folder = ::testing::TempDir() + "/key_file_test_" + name;
+  // A folder of this process: the tests of one file run side by side.
+  static const demur::testing::TemporaryFolder own;
+  const std::string folder = own.File(name);
   std::filesystem::remove_all(folder);
   EXPECT_OK(MakeFolder(folder));
   return folder;
