@@ -36,7 +36,8 @@ unchanged() {
     <"$work/shard-$1" | sort -u) >"$work/build.log" 2>&1 || {
     tail -n 30 "$work/build.log"; fail "the unchanged tree does not build"; }
   while read -r patch; do
-    ctest --preset dev -N -R "$(head_line "$patch" test)" --no-tests=error >"$work/test.log" 2>&1 </dev/null ||
+    ctest --preset dev -N -R "$(head_line "$patch" test)" >"$work/test.log" 2>&1 </dev/null || true
+    grep -q '^Total Tests: [1-9]' "$work/test.log" ||
       fail "$patch: there is no test $(head_line "$patch" test)"
   done <"$work/shard-$1"
   # ctest takes only so long an expression: twenty tests at a time.
