@@ -7,7 +7,7 @@
 namespace demur::net {
 
 Outbox::Outbox(asio::any_io_executor executor, OutboxLimits limits)
-    : wake_(std::move(executor)), limits_(limits) {
+    : wake_(executor), limits_(limits) {
   wake_.expires_at(asio::steady_timer::time_point::max());
 }
 
