@@ -71,6 +71,13 @@ Result<T> Explain(Result<T> result, const char* how) {
   return Error(ErrorCode::kNotFound, result.error().message() + " (" + how + ")");
 }
 
+Error Lacks(const std::string& path, DeviceNumber device, const std::string& list) {
+  return Error(ErrorCode::kFailedPrecondition,
+               path + ": lacks device " + std::to_string(device.value) + ", which " + list +
+                   " shut out for good; was the authority restored from a backup? Revoke it there "
+                   "again");
+}
+
 }  // namespace
 
 Status InitDeployment(const std::string& dir, std::string_view server_name, TaskConfig task,
@@ -165,11 +172,7 @@ Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView 
                                                      ", which was in force" + kCure);
   }
   for (const DeviceNumber device : in_force.devices) {
-    if (list->Contains(device)) continue;
-    return Error(ErrorCode::kFailedPrecondition,
-                 path + ": lacks device " + std::to_string(device.value) + ", which " + before +
-                     " shut out for good; was the authority restored from a backup? Revoke it "
-                     "there again");
+    if (!list->Contains(device)) return Lacks(path, device, before);
   }
   return list;
 }
