@@ -102,6 +102,7 @@ class Engine {
   Result<machine::event::Computed> Compute(const machine::effect::Aggregate& e);
   std::uint64_t DevicesLeft() const;
   Status ReloadRevocations();
+  bool Expired(DeviceNumber device) const;
   void CloseExpired();
   void StartTimerFor(std::uint32_t duration_ms, machine::Event event);
   void Publish();

@@ -85,7 +85,7 @@ Status Engine::Do(machine::effect::Draw&& e) {
 Result<machine::event::Drawn> Engine::DrawRound(const machine::effect::Draw& e) {
   std::vector<DeviceNumber> eligible;
   for (const DeviceNumber device : e.eligible) {
-    if (!Revoked(device)) eligible.push_back(device);
+    if (!Revoked(device) && !Expired(device)) eligible.push_back(device);
   }
   const std::int64_t now = parts_.clock.UnixMillis();
   const machine::Core& core = state_->core;
@@ -263,12 +263,16 @@ Status Engine::ReloadRevocations() {
   return {};
 }
 
-// A certificate may end while its connection lasts. Nobody accepts such a member, so it must not
-// be counted as one; TLS tells it why when it comes back.
+// A certificate may end while its connection lasts. Nobody accepts such a member, so it is not
+// drawn; TLS tells it why when it comes back.
+bool Engine::Expired(DeviceNumber device) const {
+  const auto it = connections_.find(device);
+  return it != connections_.end() && parts_.clock.UnixMillis() / 1000 > it->second->not_after;
+}
+
 void Engine::CloseExpired() {
-  const std::int64_t now = parts_.clock.UnixMillis() / 1000;
   for (const auto& [device, connection] : connections_) {
-    if (now <= connection->not_after) continue;
+    if (!Expired(device)) continue;
     log::Warning("device_certificate_expired", {{"device", device}});
     asio::post(connection->strand, [cut = connection] { cut->stream->Close(); });
   }

@@ -20,6 +20,7 @@
 #include "demur/base/file.h"
 #include "demur/base/log.h"
 #include "demur/coordinator/deployment.h"
+#include "demur/coordinator/round_store.h"
 #include "demur/coordinator/server.h"
 #include "demur/crypto/certificate.h"
 #include "demur/crypto/operator_files.h"
@@ -186,6 +187,13 @@ class CoordinatorServerTest : public ::testing::Test {
     });
     done.get_future().wait();
   }
+  // Whoever was cut off had no place in a cohort, and the others are too few for one.
+  void ExpectNoRoundWasDrawn() {
+    server_.reset();
+    ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, RoundStore::Access::kRead));
+    ASSERT_OK_AND_ASSIGN(const auto rounds, store.Rounds(1));
+    EXPECT_TRUE(rounds.empty());
+  }
   static wire::Refusal RefusalOf(const Result<net::Frame>& frame) {
     EXPECT_OK(frame);
     if (!frame) return {};
@@ -292,6 +300,7 @@ TEST_F(CoordinatorServerTest, WhoIsRevokedWhileConnectedIsCutOffBeforeTheNextRou
   EXPECT_ERROR(Read(*streams[0]), ErrorCode::kUnavailable) << "closed without an invitation";
   EXPECT_EQ(server_->status().revocations, 1U);
   for (StreamPtr& stream : streams) Close(std::move(stream));
+  ExpectNoRoundWasDrawn();
 }
 
 TEST_F(CoordinatorServerTest, AListThatCannotBeBelievedLeavesTheOneBeforeInForce) {
@@ -330,6 +339,7 @@ TEST_F(CoordinatorServerTest, WhoseCertificateEndsWhileConnectedIsCutOffBeforeTh
   EXPECT_ERROR(Read(*streams[0]), ErrorCode::kUnavailable) << "closed without an invitation";
   for (StreamPtr& stream : streams) Close(std::move(stream));
   Close(std::move(*last));
+  ExpectNoRoundWasDrawn();
 }
 
 // It may only have been slow: a refusal without a time to come back would retire it for good.

@@ -26,7 +26,7 @@ using testing::Child;
 using testing::Outcome;
 
 Outcome RunCa(std::vector<std::string> arguments) {
-  return Child(DEMUR_CA, std::move(arguments)).Finish();
+  return testing::RunToEnd(DEMUR_CA, std::move(arguments));
 }
 
 crypto::Ed25519KeyPair KeyOf(std::uint8_t number) {

@@ -1,15 +1,13 @@
 #include <gtest/gtest.h>
-#include <spawn.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
 #include <asio/thread_pool.hpp>
 #include <csignal>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "child_process.h"
 #include "demur/authority/authority.h"
 #include "demur/authority/enrol_server.h"
 #include "demur/base/clock.h"
@@ -29,69 +27,8 @@
 namespace demur::client {
 namespace {
 
-// A child whose output comes through a pipe.
-class Child {
- public:
-  explicit Child(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), DEMUR_CLIENT);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    std::array<int, 2> ends{};
-    if (::pipe(ends.data()) != 0) return;
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-    posix_spawn_file_actions_addclose(&actions, ends[0]);
-    posix_spawn_file_actions_addclose(&actions, ends[1]);
-    if (::posix_spawn(&pid_, DEMUR_CLIENT, &actions, nullptr, argv.data(), environ) != 0) pid_ = -1;
-    posix_spawn_file_actions_destroy(&actions);
-    ::close(ends[1]);
-    output_ = ends[0];
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() {
-    if (pid_ > 0) {
-      ::kill(pid_, SIGKILL);
-      ::waitpid(pid_, nullptr, 0);
-    }
-    if (output_ >= 0) ::close(output_);
-  }
-
-  // Blocks until the output holds `text` or ends.
-  bool WaitFor(const std::string& text) {
-    while (text_.find(text) == std::string::npos) {
-      if (!ReadMore()) return false;
-    }
-    return true;
-  }
-  void Terminate() const { ::kill(pid_, SIGTERM); }
-  // Exit code, once the output has ended; -1: killed.
-  int Wait() {
-    while (ReadMore()) {
-    }
-    int status = 0;
-    if (pid_ <= 0 || ::waitpid(pid_, &status, 0) != pid_) return -1;
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  bool ReadMore() {
-    std::array<char, 4096> buffer{};
-    const ssize_t got = ::read(output_, buffer.data(), buffer.size());
-    if (got <= 0) return false;
-    text_.append(buffer.data(), static_cast<std::size_t>(got));
-    return true;
-  }
-
-  pid_t pid_ = -1;
-  int output_ = -1;
-  std::string text_;
-};
+using testing::Child;
+using testing::Outcome;
 
 crypto::Ed25519KeyPair KeyOf(std::uint8_t number) {
   SecretArray<32> seed;
@@ -134,10 +71,9 @@ class DemurClientTest : public ::testing::Test {
   int Run(std::vector<std::string> arguments, std::string* text) {
     arguments.push_back("--config");
     arguments.push_back(folder_.File("client.toml"));
-    Child child(std::move(arguments));
-    const int code = child.Wait();
-    *text = child.text();
-    return code;
+    Outcome outcome = testing::RunToEnd(DEMUR_CLIENT, std::move(arguments));
+    *text = std::move(outcome.text);
+    return outcome.exit_code;
   }
 
   testing::TemporaryFolder folder_;
@@ -158,10 +94,10 @@ TEST_F(DemurClientTest, EnrolsRunsAndPurges) {
   Write("client.toml", kConfig);
   std::string text;
   for (int run = 0; run < 2; ++run) {  // the second finds identities and events in place
-    Child child({"run", "--config", folder_.File("client.toml"), "--devices", "3"});
+    Child child(DEMUR_CLIENT, {"run", "--config", folder_.File("client.toml"), "--devices", "3"});
     ASSERT_TRUE(child.WaitFor("devices_running")) << child.text();
-    child.Terminate();
-    EXPECT_EQ(child.Wait(), 0) << child.text();
+    child.Signal(SIGTERM);
+    EXPECT_EQ(child.Finish().exit_code, 0) << child.text();
     EXPECT_NE(child.text().find("metrics devices=3 joined=0"), std::string::npos) << child.text();
     EXPECT_EQ(authority_->Count().value().devices, 3U);
   }
@@ -205,11 +141,11 @@ TEST_F(DemurClientTest, AnExpiredCertificateIsRenewedWithANewToken) {
   WriteEvents(1);
   Write("client.toml", kConfig);
   const auto run = [this](std::string* text) {
-    Child child({"run", "--config", folder_.File("client.toml")});
-    if (child.WaitFor("devices_running")) child.Terminate();
-    const int code = child.Wait();
-    *text = child.text();
-    return code;
+    Child child(DEMUR_CLIENT, {"run", "--config", folder_.File("client.toml")});
+    if (child.WaitFor("devices_running")) child.Signal(SIGTERM);
+    Outcome outcome = child.Finish();
+    *text = std::move(outcome.text);
+    return outcome.exit_code;
   };
   std::string text;
   ASSERT_EQ(run(&text), 0) << text;
@@ -230,8 +166,8 @@ TEST_F(DemurClientTest, AnExpiredCertificateIsRenewedWithANewToken) {
     ASSERT_OK(store.SaveIdentity(identity));
   }
   Write("no_token.toml", "[devices]\nfolder = \"devices\"\n");
-  Child without({"run", "--config", folder_.File("no_token.toml")});
-  EXPECT_EQ(without.Wait(), 1);
+  Child without(DEMUR_CLIENT, {"run", "--config", folder_.File("no_token.toml")});
+  EXPECT_EQ(without.Finish().exit_code, 1);
   EXPECT_NE(without.text().find("device-0001: the certificate has expired"), std::string::npos)
       << without.text();
   EXPECT_NE(without.text().find("token_file"), std::string::npos) << without.text();
@@ -278,8 +214,8 @@ TEST_F(DemurClientTest, SaysWhatIsWrong) {
 }
 
 TEST_F(DemurClientTest, PrintsDefaultsThatItReads) {
-  Child child({"print-defaults"});
-  EXPECT_EQ(child.Wait(), 0);
+  Child child(DEMUR_CLIENT, {"print-defaults"});
+  EXPECT_EQ(child.Finish().exit_code, 0);
   ASSERT_OK_AND_ASSIGN(const HostConfig config, ParseHostConfig(child.text(), "defaults"));
   EXPECT_EQ(config.folder, "devices");
 }

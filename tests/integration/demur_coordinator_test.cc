@@ -24,7 +24,7 @@ using testing::Child;
 using testing::Outcome;
 
 Outcome RunIt(std::vector<std::string> arguments) {
-  return Child(DEMUR_COORDINATOR, std::move(arguments)).Finish();
+  return testing::RunToEnd(DEMUR_COORDINATOR, std::move(arguments));
 }
 
 constexpr std::string_view kTask = R"toml([task]

@@ -7,6 +7,7 @@
 #include <array>
 #include <csignal>
 #include <string>
+#include <utility>
 #include <vector>
 
 // A program of ours as an operator runs it. For tests only.
@@ -57,6 +58,9 @@ class Child {
     return true;
   }
   void Signal(int number) const { ::kill(pid_, number); }
+  // What it has said so far.
+  const std::string& text() const { return text_; }
+  // Blocks until it has ended; exit_code -1: killed.
   Outcome Finish() {
     while (ReadMore()) {
     }
@@ -77,5 +81,9 @@ class Child {
   int output_ = -1;
   std::string text_;
 };
+
+inline Outcome RunToEnd(const std::string& program, std::vector<std::string> arguments) {
+  return Child(program, std::move(arguments)).Finish();
+}
 
 }  // namespace demur::testing
