@@ -53,6 +53,7 @@ void ReadFloor(Config::Table section, Floor* floor) {
       .Read("dropout_permille_max", &privacy.dropout_permille_max, 0, 1000)
       .Read("corrupt_permille_max", &floor->corrupt_permille_max, 0, 1000)
       .Read("sigma_min", &floor->sigma_min, 20, 128)
+      .Read("allow_semi_honest", &floor->allow_semi_honest)
       .Read("dim_max", &floor->dim_max, 1, std::int64_t{model::kMaxCoordinates})
       .Read("roster_max", &floor->roster_max, 20, 1'000'000)
       .Read("value_max", &floor->value_max, 1e-3, 1e9)
@@ -121,6 +122,7 @@ void WriteFloor(const Floor& floor, ConfigWriter* out) {
   out->Number("corrupt_permille_max", floor.corrupt_permille_max);
   out->Number("dropout_permille_max", privacy.dropout_permille_max);
   out->Number("sigma_min", floor.sigma_min, "bits of statistical security");
+  out->Flag("allow_semi_honest", floor.allow_semi_honest, "plans that trust the coordinator");
   out->Number("dim_max", floor.dim_max, "coordinates: work, memory, upload");
   out->Number("roster_max", floor.roster_max);
   out->Real("value_max", floor.value_max, "largest model value that a plan may allow");

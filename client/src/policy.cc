@@ -39,6 +39,7 @@ Status CheckDeadlines(const model::TimeoutPlan& timeouts, const Floor& floor) {
   DEMUR_RETURN_IF_ERROR(CheckDeadline("advertise_ms", timeouts.advertise_ms, floor));
   DEMUR_RETURN_IF_ERROR(CheckDeadline("share_ms", timeouts.share_ms, floor));
   DEMUR_RETURN_IF_ERROR(CheckDeadline("mask_ms", timeouts.mask_ms, floor));
+  DEMUR_RETURN_IF_ERROR(CheckDeadline("confirm_ms", timeouts.confirm_ms, floor));
   return CheckDeadline("unmask_ms", timeouts.unmask_ms, floor);
 }
 
@@ -57,6 +58,10 @@ Status CheckWork(const model::Plan& plan, const model::Layout& layout, const Flo
                    std::to_string(floor.dim_max));
   }
   const model::SecAggPlan& secagg = plan.secagg;
+  if (secagg.profile != model::SecAggProfile::kMalicious && !floor.allow_semi_honest) {
+    return Refused("secagg.profile " + std::string(model::ToString(secagg.profile)) +
+                   " trusts the coordinator");
+  }
   if (secagg.roster_max > floor.roster_max) {
     return Refused("secagg.roster_max " + std::to_string(secagg.roster_max) + " is above " +
                    std::to_string(floor.roster_max));

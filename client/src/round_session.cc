@@ -168,6 +168,7 @@ std::uint64_t RoundSession::WaitMs() const noexcept {
   }
   if (std::holds_alternative<state::Shared>(state_)) return t.share_ms;
   if (std::holds_alternative<state::Masked>(state_)) return t.mask_ms;
+  if (std::holds_alternative<state::Confirmed>(state_)) return t.confirm_ms;
   if (std::holds_alternative<state::Unmasked>(state_)) return t.unmask_ms;
   return 0;
 }

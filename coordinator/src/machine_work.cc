@@ -95,11 +95,17 @@ class SessionEffects {
     const dp::RoundPermit* permit = nullptr;  // borrowed until the effect that gives it back
     std::uint32_t roster = 0;
   };
-  SessionEffects(Work& work, Round& round, const Session& session)
-      : work_(work), round_(round), session_(session) {}
+  SessionEffects(Work& work, Round& round, const Session& session, const secagg::ServerState& next,
+                 const secagg::ServerConfig& config)
+      : work_(work), round_(round), session_(session), next_(next), config_(config) {}
 
   void operator()(secagg::server::effect::Send&& e) {
     work_.effects.push_back(effect::Send{round_.members.at(e.to), e.type, std::move(e.frame)});
+  }
+  void operator()(secagg::server::effect::SendOwn&& e) {
+    auto frame = secagg::MakeOwnFrame(next_, config_, e.to, e.type);
+    if (!frame) return;  // the session is over already
+    work_.effects.push_back(effect::Send{round_.members.at(e.to), e.type, std::move(frame)});
   }
   // The charge is final from here; who is in the sum has taken part.
   void operator()(secagg::server::effect::PersistSurvivors&& e) {
@@ -140,6 +146,8 @@ class SessionEffects {
   Work& work_;
   Round& round_;
   Session session_;
+  const secagg::ServerState& next_;
+  const secagg::ServerConfig& config_;
   std::optional<dp::RoundPermit> sum_permit_;
   bool abandoned_ = false;
   bool broken_ = false;
@@ -154,7 +162,8 @@ struct OpenRound {
 // Where the session's transition leads.
 Phase Follow(Work& work, OpenRound open, secagg::ServerTransition transition, bool stopping) {
   work.refused = transition.refused;
-  SessionEffects take(work, open.round, {PermitOf(transition), open.roster});
+  SessionEffects take(work, open.round, {PermitOf(transition), open.roster}, transition.next,
+                      open.config);
   for (secagg::ServerEffect& one : transition.effects) {
     std::visit([&take](auto& e) { take(std::move(e)); }, one);
     if (take.broken()) return Halt(work, StopReason::kInternal);

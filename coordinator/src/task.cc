@@ -51,13 +51,14 @@ Result<model::TrainingPlan> MakeTraining(const TaskConfig& config) {
 
 model::SecAggPlan MakeSecAgg(const TaskConfig& config) {
   model::SecAggPlan out;
-  out.profile = model::SecAggProfile::kSemiHonest;
+  const bool malicious = config.secagg.profile == "malicious";
+  out.profile = malicious ? model::SecAggProfile::kMalicious : model::SecAggProfile::kSemiHonest;
   out.roster_min = config.secagg.roster_min;
   out.roster_max = OrElse(config.secagg.roster_max, config.cohort);
   const double fallback = config.privacy.noise ? kGammaWithNoise : kGammaPlain;
   out.corrupt_permille = Permille(config.secagg.gamma.value_or(fallback));
   out.dropout_permille = Permille(config.secagg.delta);
-  out.sigma = config.secagg.sigma;
+  out.sigma = OrElse(config.secagg.sigma, malicious ? 80 : 40);
   out.eta = config.secagg.eta;
   return out;
 }
@@ -81,6 +82,7 @@ model::TimeoutPlan MakeTimeouts(const TaskConfig::Timeouts& timeouts) {
   out.advertise_ms = timeouts.advertise_ms;
   out.share_ms = timeouts.share_ms;
   out.mask_ms = timeouts.mask_ms;
+  out.confirm_ms = timeouts.confirm_ms;
   out.unmask_ms = timeouts.unmask_ms;
   return out;
 }
@@ -169,7 +171,7 @@ StreamId CohortStream(const TaskId& task, RoundId round, std::uint32_t attempt) 
 
 std::int64_t PlanLifetimeMillis(const model::TimeoutPlan& timeouts) noexcept {
   const std::uint32_t all[] = {timeouts.training_ms, timeouts.advertise_ms, timeouts.share_ms,
-                               timeouts.mask_ms, timeouts.unmask_ms};
+                               timeouts.mask_ms,     timeouts.confirm_ms,   timeouts.unmask_ms};
   std::int64_t sum = 0;
   for (const std::uint32_t one : all) {
     if (one == 0) return kDayMillis;

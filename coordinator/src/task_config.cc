@@ -121,11 +121,9 @@ Status ValidatePrivacy(const TaskConfig& task) {
 
 Status ValidateSecAgg(const TaskConfig& task) {
   const TaskConfig::SecAgg& secagg = task.secagg;
-  if (secagg.profile == "malicious") {
-    return Error(ErrorCode::kUnimplemented,
-                 "task: task.secagg.profile: malicious is not built into this version");
+  if (secagg.profile != "malicious" && secagg.profile != "semi-honest") {
+    return Bad("task.secagg.profile: \"malicious\" or \"semi-honest\"");
   }
-  if (secagg.profile != "semi-honest") return Bad("task.secagg.profile: \"semi-honest\"");
   if (secagg.roster_min < 20) return Bad("task.secagg.roster_min: at least 20");
   if (secagg.roster_max != 0 && secagg.roster_max < secagg.roster_min) {
     return Bad("task.secagg.roster_max: 0 or at least roster_min");
@@ -140,7 +138,9 @@ Status ValidateSecAgg(const TaskConfig& task) {
   }
   // Otherwise dropouts that the plan allows would leave nobody honest to add noise.
   if (secagg.delta + gamma > 0.9) return Bad("task.secagg: gamma + delta must be at most 0.9");
-  if (secagg.sigma < 20 || secagg.sigma > 128) return Bad("task.secagg.sigma: 20 to 128");
+  if (secagg.sigma != 0 && (secagg.sigma < 20 || secagg.sigma > 128)) {
+    return Bad("task.secagg.sigma: 0, or 20 to 128");
+  }
   if (secagg.eta < 10 || secagg.eta > 128) return Bad("task.secagg.eta: 10 to 128");
   return {};
 }
@@ -241,7 +241,7 @@ void WritePrivacy(const TaskConfig::Privacy& privacy, ConfigWriter* out) {
 
 void WriteSecAgg(const TaskConfig::SecAgg& secagg, ConfigWriter* out) {
   out->Section("task.secagg")
-      .Text("profile", secagg.profile)
+      .Text("profile", secagg.profile, "or semi-honest: a coordinator that follows the protocol")
       .Number("roster_min", secagg.roster_min, "fewer abandon the round")
       .Number("roster_max", secagg.roster_max, "0: cohort");
   if (secagg.gamma) {
@@ -250,7 +250,7 @@ void WriteSecAgg(const TaskConfig::SecAgg& secagg, ConfigWriter* out) {
     out->Remark("gamma = 0.05  # corrupt devices; absent: 0.05, with noise 0.10");
   }
   out->Real("delta", secagg.delta, "devices that leave after the roster froze")
-      .Number("sigma", secagg.sigma, "statistical security, bits")
+      .Number("sigma", secagg.sigma, "statistical security, bits; 0: 80, semi-honest 40")
       .Number("eta", secagg.eta, "robustness, bits");
 }
 
@@ -260,6 +260,7 @@ void WriteTimeouts(const TaskConfig::Timeouts& timeouts, ConfigWriter* out) {
       .Number("advertise_ms", timeouts.advertise_ms)
       .Number("share_ms", timeouts.share_ms)
       .Number("mask_ms", timeouts.mask_ms)
+      .Number("confirm_ms", timeouts.confirm_ms)
       .Number("unmask_ms", timeouts.unmask_ms)
       .Number("retry_ms", timeouts.retry_ms, "of those turned away; after a failure")
       .Number("reconnect_ms", timeouts.reconnect_ms, "for a connection lost in a round");
@@ -310,6 +311,7 @@ Result<TaskConfig> ReadTask(Config& config) {
       .Read("advertise_ms", &task.timeouts.advertise_ms, 0, kMillisMax)
       .Read("share_ms", &task.timeouts.share_ms, 0, kMillisMax)
       .Read("mask_ms", &task.timeouts.mask_ms, 0, kMillisMax)
+      .Read("confirm_ms", &task.timeouts.confirm_ms, 0, kMillisMax)
       .Read("unmask_ms", &task.timeouts.unmask_ms, 0, kMillisMax)
       .Read("retry_ms", &task.timeouts.retry_ms, 0, kMillisMax)
       .Read("reconnect_ms", &task.timeouts.reconnect_ms, 0, kMillisMax);

@@ -19,6 +19,15 @@ std::uint64_t Framed(const Message& message) {
   return wire::kFrameHeaderLen + wire::Encode(wire::SignedBody{wire::Encode(message), {}}).size();
 }
 
+// M7 and M8, for a member of the committee.
+void AddConfirmation(const secagg::Parameters& parameters, Traffic* traffic) {
+  wire::UnmaskRequest request;
+  request.confirmations.resize(parameters.quorum);
+  for (auto& one : request.confirmations) one.certificate.resize(kTypicalCertificateLen);
+  traffic->up += Framed(wire::Confirm{});
+  traffic->down += Framed(request);
+}
+
 }  // namespace
 
 Result<Traffic> TrafficOf(const model::Plan& plan, std::uint32_t dim, std::uint32_t n) {
@@ -30,6 +39,8 @@ Result<Traffic> TrafficOf(const model::Plan& plan, std::uint32_t dim, std::uint3
   advertise.certificate.resize(kTypicalCertificateLen);
   wire::Roster roster;
   roster.neighbours.resize(k);
+  roster.committee.resize(parameters.committee > k + 1 ? parameters.committee * (n - k - 1) / n
+                                                       : 0);
   for (auto& neighbour : roster.neighbours) neighbour.advertise.body = wire::Encode(advertise);
   wire::Shares shares;
   shares.items.resize(k);
@@ -53,6 +64,7 @@ Result<Traffic> TrafficOf(const model::Plan& plan, std::uint32_t dim, std::uint3
   traffic.down = Framed(wire::Announce{wire::EncodePlan(plan), {}}) + Framed(roster) +
                  Framed(inbox) + Framed(confirm) + Framed(wire::Close{}) + wire::kFrameHeaderLen +
                  wire::Encode(blob).size();
+  if (parameters.quorum > 0) AddConfirmation(parameters, &traffic);
   return traffic;
 }
 

@@ -68,6 +68,7 @@ Result<coordinator::PreparedTask> WithoutClocks(const coordinator::PreparedTask&
                      .advertise_ms = 0,
                      .share_ms = 0,
                      .mask_ms = 0,
+                     .confirm_ms = 0,
                      .unmask_ms = 0,
                      .retry_ms = 0,
                      .reconnect_ms = reconnect_ms};

@@ -37,6 +37,7 @@ struct SessionOptions {
   std::uint32_t dropout_permille = 300;
   std::uint32_t sigma = 40;
   std::uint32_t eta = 20;
+  model::SecAggProfile profile = model::SecAggProfile::kSemiHonest;
   std::uint64_t seed = 1;
   std::uint32_t round = 1;
 };
@@ -61,14 +62,14 @@ inline model::Plan SessionPlan(const SessionOptions& options) {
   plan.encoding = {1.0, 16, options.bits, 0, 1U << 20, 1U << 20, options.dim};
   plan.privacy.participations_max = 10;
   plan.privacy.rounds_max = 10;
-  plan.secagg = {model::SecAggProfile::kSemiHonest,
+  plan.secagg = {options.profile,
                  options.roster_min,
                  std::max(options.devices, options.roster_min),
                  options.corrupt_permille,
                  options.dropout_permille,
                  options.sigma,
                  options.eta};
-  plan.timeouts = {1000, 1000, 1000, 1000, 1000};
+  plan.timeouts = {1000, 1000, 1000, 1000, 1000, 1000};
   return plan;
 }
 
@@ -180,11 +181,9 @@ class SecAggSession {
   // Ends the current phase as its timer would. False: the coordinator waits for nobody.
   bool FireDeadline() {
     static const std::map<std::string_view, secagg::Phase> kPhases = {
-        {"announced", secagg::Phase::kTraining},
-        {"advertising", secagg::Phase::kAdvertise},
-        {"sharing", secagg::Phase::kShare},
-        {"masking", secagg::Phase::kMask},
-        {"unmasking", secagg::Phase::kUnmask}};
+        {"announced", secagg::Phase::kTraining}, {"advertising", secagg::Phase::kAdvertise},
+        {"sharing", secagg::Phase::kShare},      {"masking", secagg::Phase::kMask},
+        {"confirming", secagg::Phase::kConfirm}, {"unmasking", secagg::Phase::kUnmask}};
     const auto phase = kPhases.find(secagg::NameOf(*server_));
     if (phase == kPhases.end()) return false;
     ServerEvent(secagg::server::event::Deadline{phase->second});
@@ -301,6 +300,13 @@ class SecAggSession {
   }
   void TakeEffect(secagg::server::effect::Send& e) {
     Frame frame{false, device_of_.at(e.to), e.type, *e.frame};
+    sent_.push_back(frame);
+    queue_.push_back(std::move(frame));
+  }
+  void TakeEffect(secagg::server::effect::SendOwn& e) {
+    const auto bytes = secagg::MakeOwnFrame(*server_, *server_config_, e.to, e.type);
+    if (!bytes) return;
+    Frame frame{false, device_of_.at(e.to), e.type, *bytes};
     sent_.push_back(frame);
     queue_.push_back(std::move(frame));
   }

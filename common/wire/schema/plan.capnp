@@ -61,6 +61,7 @@ struct Timeouts {              # milliseconds
   share     @2 :UInt32;
   mask      @3 :UInt32;
   unmask    @4 :UInt32;
+  confirm   @5 :UInt32;
 }
 
 struct Plan {

@@ -40,7 +40,7 @@ struct Roster {                # M2
   root        @2 :Data;        # 32
   myIndex     @3 :UInt32;
   neighbours  @4 :List(RosterNeighbour);  # ascending
-  committee   @5 :List(CommitteeMember);  # ascending; malicious profile
+  committee   @5 :List(CommitteeMember);  # ascending, those not above; malicious profile
   multiproof  @6 :Data;        # 32 a node; malicious profile
 }
 

@@ -158,6 +158,7 @@ void WriteTimeouts(const model::TimeoutPlan& timeouts, schema::Timeouts::Builder
   out.setAdvertise(timeouts.advertise_ms);
   out.setShare(timeouts.share_ms);
   out.setMask(timeouts.mask_ms);
+  out.setConfirm(timeouts.confirm_ms);
   out.setUnmask(timeouts.unmask_ms);
 }
 
@@ -167,6 +168,7 @@ model::TimeoutPlan ReadTimeouts(schema::Timeouts::Reader in) {
   out.advertise_ms = in.getAdvertise();
   out.share_ms = in.getShare();
   out.mask_ms = in.getMask();
+  out.confirm_ms = in.getConfirm();
   out.unmask_ms = in.getUnmask();
   return out;
 }

@@ -122,12 +122,12 @@ Result<Advertise> ReadAdvertise(schema::Advertise::Reader reader) {
   return true;
 }
 
-// At most 64 nodes a member: a path of an RFC 6962 tree is shorter than that.
+// At most one node a member: a proof names subtrees that do not overlap.
 [[nodiscard]] bool ReadProof(capnp::Data::Reader data, std::uint32_t size,
                              std::vector<Hash256>* out) {
   const ByteView bytes = AsView(data);
   constexpr std::size_t kNode = std::tuple_size_v<Hash256>;
-  if (bytes.size() % kNode != 0 || bytes.size() / kNode > std::size_t{64} * size) return false;
+  if (bytes.size() % kNode != 0 || bytes.size() / kNode > size) return false;
   out->resize(bytes.size() / kNode);
   for (std::size_t i = 0; i < out->size(); ++i) {
     std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(i * kNode), kNode, (*out)[i].begin());

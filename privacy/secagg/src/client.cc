@@ -77,6 +77,19 @@ ClientTransition Close(const ClientConfig& config, ByteView body) {
               effect::Finished{close->status, close->result_hash});
 }
 
+// M9 to the coordinator; whatever was held is gone with the old state.
+template <class State>
+ClientTransition Reveal(const ClientConfig& config, State&& s, const MemberSet& survivors,
+                        const Received& m) {
+  Frame frame;
+  if (auto failure = MakeUnmask(config, s.place, s.shares, survivors, &frame)) {
+    return Abort(*failure);
+  }
+  s.log.exchanges.push_back({m.type, m.body_hash, FrameType::kUnmask, frame});
+  return Stay(state::Unmasked{std::move(s.log), std::move(s.place)},
+              effect::Send{FrameType::kUnmask, std::move(frame)});
+}
+
 // The message that leads on from each state; every other new one is ahead of its time.
 ClientTransition Advance(state::Advertised&& s, Received&& m, const ClientConfig& config) {
   if (m.type != FrameType::kRoster) return Abort(ClientAbort::kOutOfOrder);
@@ -110,14 +123,32 @@ ClientTransition Advance(state::Masked&& s, Received&& m, const ClientConfig& co
   if (m.type != FrameType::kConfirmRequest) return Abort(ClientAbort::kOutOfOrder);
   MemberSet survivors;
   if (auto failure = ReadConfirmRequest(config, s, m.body, &survivors)) return Abort(*failure);
-  Frame frame;
-  if (auto failure = MakeUnmask(config, s, survivors, &frame)) return Abort(*failure);
-  s.log.exchanges.push_back({m.type, m.body_hash, FrameType::kUnmask, frame});
   const effect::PersistSurvivors persist{s.place.facts.session, crypto::Sha256(survivors.bytes())};
-  ClientTransition out{state::Unmasked{std::move(s.log), std::move(s.place)}, {}, false};
+  if (s.place.committee.empty()) {  // semi-honest: nobody signs
+    ClientTransition out = Reveal(config, std::move(s), survivors, m);
+    if (!std::holds_alternative<state::Aborted>(out.next)) {
+      out.effects.insert(out.effects.begin(), persist);
+    }
+    return out;
+  }
+  const Hash256 transcript = ConfirmTranscript(s.place.facts, s.shared, survivors);
+  Frame frame;
+  if (auto failure = MakeConfirm(config, s.place, transcript, &frame)) return Abort(*failure);
+  s.log.exchanges.push_back({m.type, m.body_hash, FrameType::kConfirm, frame});
+  ClientTransition out{state::Confirmed{std::move(s.log), std::move(s.place), std::move(survivors),
+                                        transcript, std::move(s.shares)},
+                       {},
+                       false};
   out.effects.emplace_back(persist);
-  out.effects.emplace_back(effect::Send{FrameType::kUnmask, std::move(frame)});
+  if (frame) out.effects.emplace_back(effect::Send{FrameType::kConfirm, std::move(frame)});
   return out;
+}
+
+ClientTransition Advance(state::Confirmed&& s, Received&& m, const ClientConfig& config) {
+  if (m.type != FrameType::kUnmaskRequest) return Abort(ClientAbort::kOutOfOrder);
+  if (auto failure = ReadUnmaskRequest(config, s, m.body)) return Abort(*failure);
+  const MemberSet survivors = std::move(s.survivors);
+  return Reveal(config, std::move(s), survivors, m);
 }
 
 ClientTransition Advance(state::Unmasked&&, Received&&, const ClientConfig&) {
@@ -142,6 +173,9 @@ ClientTransition OnMessage(State&& s, event::Message&& e, const ClientConfig& co
   for (const Exchange& exchange : s.log.exchanges) {
     if (exchange.received != received.type) continue;
     if (exchange.body_hash != received.body_hash) return Abort(ClientAbort::kSecondBody);
+    if (!exchange.reply && exchange.received == FrameType::kConfirmRequest) {
+      return {std::forward<State>(s), {}, false};  // not of the committee: nothing was due
+    }
     if (!exchange.reply) return Stay(std::forward<State>(s), effect::NeedInput{});
     effect::Send send{exchange.reply_type, exchange.reply};
     return Stay(std::forward<State>(s), std::move(send));
@@ -256,6 +290,22 @@ ClientTransition On(state::Masked&&, event::Stop&&, const ClientConfig&) {
   return Abort(ClientAbort::kStopped);
 }
 
+ClientTransition On(state::Confirmed&& s, event::Start&&, const ClientConfig&) {
+  return Refuse(std::move(s));
+}
+ClientTransition On(state::Confirmed&& s, event::Message&& e, const ClientConfig& config) {
+  return OnMessage(std::move(s), std::move(e), config);
+}
+ClientTransition On(state::Confirmed&& s, event::Input&&, const ClientConfig&) {
+  return Refuse(std::move(s));
+}
+ClientTransition On(state::Confirmed&& s, event::Reconnected&&, const ClientConfig&) {
+  return ResendLast(std::move(s));
+}
+ClientTransition On(state::Confirmed&&, event::Stop&&, const ClientConfig&) {
+  return Abort(ClientAbort::kStopped);
+}
+
 ClientTransition On(state::Unmasked&& s, event::Start&&, const ClientConfig&) {
   return Refuse(std::move(s));
 }
@@ -297,7 +347,6 @@ Result<ClientConfig> ClientConfig::Create(Announcement announcement,
                                           crypto::Ed25519KeyPair identity, Bytes certificate,
                                           const crypto::PublicKey& server_key,
                                           CertificateCheck check_certificate) {
-  DEMUR_RETURN_IF_ERROR(CheckProfile(announcement.plan.secagg));
   if (certificate.empty() || certificate.size() > wire::kMaxMemberCertificateLen ||
       !check_certificate) {
     return Error(ErrorCode::kInvalidArgument, "secagg: a device needs a certificate and a check");
@@ -320,8 +369,9 @@ ClientTransition Step(ClientState state, ClientEvent event, const ClientConfig& 
 }
 
 std::string_view NameOf(const ClientState& state) noexcept {
-  static constexpr std::string_view kNames[] = {"idle",   "advertised", "shared", "ready",
-                                                "masked", "unmasked",   "closed", "aborted"};
+  static constexpr std::string_view kNames[] = {"idle",     "advertised", "shared",
+                                                "ready",    "masked",     "confirmed",
+                                                "unmasked", "closed",     "aborted"};
   static_assert(std::size(kNames) == std::variant_size_v<ClientState>);
   return kNames[state.index()];
 }
@@ -341,13 +391,15 @@ std::string_view ToString(ClientAbort reason) noexcept {
     case ClientAbort::kRoster:
       return "roster does not hold";
     case ClientAbort::kGraph:
-      return "neighbours are not the graph's";
+      return "neighbours or committee are not the session's";
     case ClientAbort::kSurvivors:
       return "survivor set does not hold";
     case ClientAbort::kShares:
       return "too few shares";
     case ClientAbort::kInternal:
       return "internal";
+    case ClientAbort::kConfirmations:
+      return "survivor set is not the committee's";
   }
   return "unknown";
 }

@@ -9,6 +9,7 @@
 #include "demur/crypto/labels.h"
 #include "demur/secagg/graph.h"
 #include "demur/secagg/mask.h"
+#include "demur/secagg/merkle.h"
 #include "demur/secagg/packing.h"
 
 namespace demur::secagg::client {
@@ -77,25 +78,67 @@ class DistinctKeys {
   std::set<crypto::PublicKey> keys_;
 };
 
-// Reads the neighbours' M1s. The roster is sorted by identity key, so theirs have to ascend around
-// ours. That the root holds all of them is proved in the malicious profile only.
+// Somebody of whom the roster tells us: a leaf that has to be in the tree.
+struct Shown {
+  std::uint32_t index = 0;
+  crypto::PublicKey identity_key{};
+  Hash256 rest{};
+  bool certified = false;
+};
+
+// Reads the neighbours' M1s into `place` and, with ourselves, into `shown`.
 Failure ReadNeighbours(const ClientConfig& config, const wire::Roster& roster,
-                       const wire::Advertise& own, Place* place) {
+                       const wire::Advertise& own, Place* place, std::vector<Shown>* shown) {
   DistinctKeys keys;
   if (!keys.Take(own)) return ClientAbort::kRoster;
-  std::optional<crypto::PublicKey> last;
+  shown->push_back({place->index, own.identity_key, RosterRest(own), true});
   for (const wire::RosterNeighbour& entry : roster.neighbours) {
     wire::Advertise member;
     if (auto failure = ReadMember(config, entry.advertise, &member)) return failure;
-    const bool above = entry.index > place->index;
-    if (!keys.Take(member) || (last && !(*last < member.identity_key)) ||
-        above != (own.identity_key < member.identity_key)) {
-      return ClientAbort::kRoster;
-    }
-    last = member.identity_key;
-    place->neighbours.push_back({entry.index, member.channel_key, member.mask_key, {}});
+    if (!keys.Take(member)) return ClientAbort::kRoster;
+    place->neighbours.push_back(
+        {entry.index, member.identity_key, member.channel_key, member.mask_key, {}});
+    shown->push_back({entry.index, member.identity_key, RosterRest(member), true});
   }
   return std::nullopt;
+}
+
+// The roster is sorted by identity key, so whoever it shows has to ascend; nobody is there twice.
+bool SortByIndex(std::vector<Shown>* shown) {
+  std::sort(shown->begin(), shown->end(),
+            [](const Shown& a, const Shown& b) { return a.index < b.index; });
+  return std::adjacent_find(shown->begin(), shown->end(), [](const Shown& a, const Shown& b) {
+           return a.index == b.index || !(a.identity_key < b.identity_key);
+         }) == shown->end();
+}
+
+// Malicious profile: the committee is the one that the session draws, and everybody shown stands in
+// the tree whose root names the session.
+Failure ReadCommittee(const wire::Roster& roster, std::vector<Shown>* shown, Place* place) {
+  const auto committee = DrawCommittee(roster.size, place->parameters, CommitteeSeed(place->facts));
+  if (!committee) return ClientAbort::kInternal;
+  for (const wire::CommitteeMember& member : roster.committee) {
+    shown->push_back({member.index, member.identity_key, member.rest, false});
+  }
+  if (!SortByIndex(shown)) return ClientAbort::kRoster;
+  std::vector<MerkleLeaf> leaves;
+  leaves.reserve(shown->size());
+  for (const Shown& one : *shown) {
+    leaves.push_back({one.index, RosterLeaf(one.identity_key, one.rest)});
+  }
+  const auto root = MerkleRootOf(roster.size, leaves, roster.multiproof);
+  if (!root || *root != roster.root) return ClientAbort::kRoster;
+  auto one = shown->begin();
+  for (const std::uint32_t index : *committee) {  // both ascend
+    one = std::find_if(one, shown->end(), [index](const Shown& s) { return s.index >= index; });
+    if (one == shown->end() || one->index != index) return ClientAbort::kGraph;
+    place->committee.push_back({index, one->identity_key, one->certified});
+  }
+  const bool spare = std::any_of(
+      roster.committee.begin(), roster.committee.end(), [&committee](const auto& member) {
+        return !std::binary_search(committee->begin(), committee->end(), member.index);
+      });
+  return spare ? Failure(ClientAbort::kGraph) : std::nullopt;
 }
 
 bool SameIndices(const std::vector<wire::RosterNeighbour>& entries,
@@ -108,6 +151,13 @@ std::uint32_t CountNeighboursIn(const Place& place, const MemberSet& set) {
   return static_cast<std::uint32_t>(
       std::count_if(place.neighbours.begin(), place.neighbours.end(),
                     [&set](const Neighbour& n) { return set.Contains(n.index); }));
+}
+
+const Seat* FindSeat(const Place& place, std::uint32_t index) {
+  const auto it =
+      std::lower_bound(place.committee.begin(), place.committee.end(), index,
+                       [](const Seat& seat, std::uint32_t at) { return seat.index < at; });
+  return it != place.committee.end() && it->index == index ? &*it : nullptr;
 }
 
 // The checks that U2 and U3 have in common: they hold us, enough members, and enough of our
@@ -189,7 +239,10 @@ Failure ReadRoster(const ClientConfig& config, const state::Advertised& state, B
   const Announcement& announcement = config.announcement();
   const auto roster = wire::DecodeRoster(body, announcement.limits());
   if (!roster) return ClientAbort::kMalformed;
-  if (!roster->committee.empty() || !roster->multiproof.empty()) return ClientAbort::kOutOfOrder;
+  const bool malicious = announcement.plan.secagg.profile == model::SecAggProfile::kMalicious;
+  if (!malicious && (!roster->committee.empty() || !roster->multiproof.empty())) {
+    return ClientAbort::kOutOfOrder;
+  }
   if (crypto::Sha256(roster->server_nonce) != announcement.nonce_commitment) {
     return ClientAbort::kRoster;
   }
@@ -199,14 +252,16 @@ Failure ReadRoster(const ClientConfig& config, const state::Advertised& state, B
   place->parameters = *parameters;
   place->index = roster->my_index;
   place->facts = MakeSession(announcement, roster->server_nonce, roster->root, roster->size);
-  const auto graph = Graph::Create(roster->size, parameters->neighbours, GraphSeed(place->facts));
-  if (!graph) return ClientAbort::kInternal;
-  if (!SameIndices(roster->neighbours, graph->Neighbours(place->index))) {
-    return ClientAbort::kGraph;
-  }
+  const auto neighbours =
+      Graph::NeighboursOf(place->index, roster->size, *parameters, GraphSeed(place->facts));
+  if (!neighbours) return ClientAbort::kInternal;
+  if (!SameIndices(roster->neighbours, *neighbours)) return ClientAbort::kGraph;
   const wire::Advertise own =
       OwnAdvertise(config, state.secrets, state.channel.public_key, state.mask.public_key);
-  return ReadNeighbours(config, *roster, own, place);
+  std::vector<Shown> shown;
+  if (auto failure = ReadNeighbours(config, *roster, own, place, &shown)) return failure;
+  if (malicious) return ReadCommittee(*roster, &shown, place);
+  return SortByIndex(&shown) ? std::nullopt : Failure(ClientAbort::kRoster);
 }
 
 Failure MakeShares(const ClientConfig& config, const state::Advertised& state, Place* place,
@@ -306,12 +361,44 @@ Failure ReadConfirmRequest(const ClientConfig& config, const state::Masked& stat
   return std::nullopt;
 }
 
-Failure MakeUnmask(const ClientConfig& config, const state::Masked& state,
-                   const MemberSet& survivors, Frame* out) {
+Failure MakeConfirm(const ClientConfig& config, const Place& place, const Hash256& transcript,
+                    Frame* out) {
+  if (FindSeat(place, place.index) == nullptr) return std::nullopt;
+  const auto signature = SignTranscript(config.identity(), transcript);
+  if (!signature) return ClientAbort::kInternal;
+  return Sign(config, FrameType::kConfirm, place.facts.session, place.index,
+              wire::Encode(wire::Confirm{place.facts.session, *signature}), out);
+}
+
+Failure ReadUnmaskRequest(const ClientConfig& config, const state::Confirmed& state,
+                          ByteView body) {
+  const Place& place = state.place;
+  const auto request = wire::DecodeUnmaskRequest(body, config.announcement().limits());
+  if (!request || request->session != place.facts.session) return ClientAbort::kMalformed;
+  // Just the quorum: what more would cost is the coordinator's to choose otherwise.
+  if (request->confirmations.size() != place.parameters.quorum) return ClientAbort::kConfirmations;
+  for (const wire::Confirmation& confirmation : request->confirmations) {  // ascend: each once
+    const Seat* seat = FindSeat(place, confirmation.index);
+    if (seat == nullptr) return ClientAbort::kConfirmations;
+    if (!seat->certified) {
+      const auto certified = config.check_certificate()(confirmation.certificate);
+      if (!certified || *certified != seat->identity_key) return ClientAbort::kConfirmations;
+    }
+    if (!VerifyTranscript(seat->identity_key, state.transcript,
+                          confirmation.transcript_signature)) {
+      return ClientAbort::kConfirmations;
+    }
+  }
+  return std::nullopt;
+}
+
+Failure MakeUnmask(const ClientConfig& config, const Place& place,
+                   const std::vector<ReceivedShares>& shares, const MemberSet& survivors,
+                   Frame* out) {
   wire::Unmask message;
-  message.session = state.place.facts.session;
-  message.shares.reserve(state.shares.size());
-  for (const ReceivedShares& held : state.shares) {
+  message.session = place.facts.session;
+  message.shares.reserve(shares.size());
+  for (const ReceivedShares& held : shares) {
     // Exactly one of the two, and the survivor set says which: both would open the vector.
     wire::RevealedShare& revealed = message.shares.emplace_back();
     revealed.index = held.dealer;
@@ -319,8 +406,8 @@ Failure MakeUnmask(const ClientConfig& config, const state::Masked& state,
     revealed.kind = survived ? wire::ShareKind::kSelf : wire::ShareKind::kMask;
     revealed.share = survived ? held.self_share.Clone() : held.mask_share.Clone();
   }
-  return Sign(config, FrameType::kUnmask, state.place.facts.session, state.place.index,
-              wire::Encode(message), out);
+  return Sign(config, FrameType::kUnmask, place.facts.session, place.index, wire::Encode(message),
+              out);
 }
 
 }  // namespace demur::secagg::client

@@ -37,8 +37,14 @@ Failure MakeMasked(const ClientConfig& config, const state::Ready& state,
 // M6.
 Failure ReadConfirmRequest(const ClientConfig& config, const state::Masked& state, ByteView body,
                            MemberSet* survivors);
+// M7. `out` stays null where this member is not of the committee.
+Failure MakeConfirm(const ClientConfig& config, const Place& place, const Hash256& transcript,
+                    Frame* out);
+// M8: the quorum's signatures over `state.transcript`, all of them good.
+Failure ReadUnmaskRequest(const ClientConfig& config, const state::Confirmed& state, ByteView body);
 // M9.
-Failure MakeUnmask(const ClientConfig& config, const state::Masked& state,
-                   const MemberSet& survivors, Frame* out);
+Failure MakeUnmask(const ClientConfig& config, const Place& place,
+                   const std::vector<ReceivedShares>& shares, const MemberSet& survivors,
+                   Frame* out);
 
 }  // namespace demur::secagg::client

@@ -18,11 +18,15 @@ ServerTransition Refuse(ServerState state) { return {std::move(state), {}, true}
 // --- What a state waits for
 // -----------------------------------------------------------------------
 
-constexpr FrameType AwaitedType(const state::Announced*) { return FrameType::kAdvertise; }
-constexpr FrameType AwaitedType(const state::Advertising*) { return FrameType::kAdvertise; }
-constexpr FrameType AwaitedType(const state::Sharing*) { return FrameType::kShares; }
-constexpr FrameType AwaitedType(const state::Masking*) { return FrameType::kMasked; }
-constexpr FrameType AwaitedType(const state::Unmasking*) { return FrameType::kUnmask; }
+bool Awaits(const state::Announced&, FrameType type) { return type == FrameType::kAdvertise; }
+bool Awaits(const state::Advertising&, FrameType type) { return type == FrameType::kAdvertise; }
+bool Awaits(const state::Sharing&, FrameType type) { return type == FrameType::kShares; }
+bool Awaits(const state::Masking&, FrameType type) { return type == FrameType::kMasked; }
+bool Awaits(const state::Confirming&, FrameType type) { return type == FrameType::kConfirm; }
+// The quorum does not wait for the rest of the committee, whose M7 may still be under way.
+bool Awaits(const state::Unmasking& s, FrameType type) {
+  return type == FrameType::kUnmask || (type == FrameType::kConfirm && s.unmask_frame);
+}
 
 const Hash256* SessionOf(const state::Announced&) { return nullptr; }
 const Hash256* SessionOf(const state::Advertising&) { return nullptr; }
@@ -46,6 +50,9 @@ ServerTransition End(state::Sharing&& s, Effects effects, const ServerConfig& co
 ServerTransition End(state::Masking&& s, Effects effects, const ServerConfig& config) {
   return EndMasking(std::move(s), std::move(effects), config);
 }
+ServerTransition End(state::Confirming&& s, Effects effects, const ServerConfig& config) {
+  return EndConfirming(std::move(s), std::move(effects), config);
+}
 ServerTransition End(state::Unmasking&& s, Effects effects, const ServerConfig& config) {
   return EndUnmasking(std::move(s), std::move(effects), config);
 }
@@ -60,6 +67,7 @@ ServerTransition EndOrWait(State&& s, Effects effects, const ServerConfig& confi
 // -----------------------------------------------------------------------------------------
 
 struct Received {
+  FrameType type = FrameType::kAdvertise;
   wire::SignedBody message;
   Hash256 body_hash{};
 };
@@ -70,7 +78,7 @@ Verdict OpenMessage(const ServerConfig& config, const Hash256* session, const Me
                     const event::Message& e, Received* out) {
   const bool early = e.type == FrameType::kAdvertise;
   const bool known = early || e.type == FrameType::kShares || e.type == FrameType::kMasked ||
-                     e.type == FrameType::kUnmask;
+                     e.type == FrameType::kConfirm || e.type == FrameType::kUnmask;
   if (!known || (!early && session == nullptr)) return Fault::kOutOfOrder;
   const auto limit = wire::MaxSecAggFrameLen(e.type, config.announcement().limits());
   auto message = wire::DecodeSignedBody(e.frame, limit);
@@ -78,6 +86,7 @@ Verdict OpenMessage(const ServerConfig& config, const Hash256* session, const Me
   const Hash256& scope = early ? config.announcement().announce_hash : *session;
   const std::uint32_t index = early ? kNoIndex : member.index;
   if (!VerifyMessage(member.id, e.type, scope, index, *message)) return Fault::kBadSignature;
+  out->type = e.type;
   out->body_hash = crypto::Sha256(message->body);
   out->message = std::move(*message);
   return std::nullopt;
@@ -99,34 +108,39 @@ Verdict Accept(state::Sharing& s, Member& member, Received&& m, const ServerConf
 Verdict Accept(state::Masking& s, Member& member, Received&& m, const ServerConfig& config) {
   return AcceptMasked(config, s, member, m.message.body);
 }
+Verdict Accept(state::Confirming& s, Member& member, Received&& m, const ServerConfig&) {
+  return AcceptConfirm(s, member, m.message.body);
+}
 Verdict Accept(state::Unmasking& s, Member& member, Received&& m, const ServerConfig& config) {
+  if (m.type == FrameType::kConfirm) {  // good, but the quorum stands
+    wire::Confirm late;
+    return CheckConfirm(s.frozen, s.transcript, member, m.message.body, &late);
+  }
   return AcceptUnmask(config, s, member, m.message.body);
 }
 
-// The answer that an identical copy of `type` gets again; null while none is due.
-Frame AnswerTo(const state::Announced&, FrameType, const Member&, const ServerConfig&) {
-  return nullptr;
+// What an identical copy of `type` gets again.
+template <class State>
+void Answer(const State&, FrameType, const Member&, Effects&) {}
+void Answer(const state::Sharing&, FrameType type, const Member& member, Effects& out) {
+  if (type == FrameType::kAdvertise)
+    out.emplace_back(effect::SendOwn{member.id, FrameType::kRoster});
 }
-Frame AnswerTo(const state::Advertising&, FrameType, const Member&, const ServerConfig&) {
-  return nullptr;
+void Answer(const state::Masking&, FrameType type, const Member& member, Effects& out) {
+  if (type == FrameType::kShares) out.emplace_back(effect::SendOwn{member.id, FrameType::kInbox});
 }
-Frame AnswerTo(const state::Sharing& s, FrameType type, const Member& member,
-               const ServerConfig& config) {
-  if (type != FrameType::kAdvertise) return nullptr;
-  return MakeRoster(config, s.core, s.frozen, member.index);
+void Answer(const state::Confirming& s, FrameType type, const Member& member, Effects& out) {
+  if (type != FrameType::kMasked) return;
+  out.emplace_back(effect::Send{member.id, FrameType::kConfirmRequest, s.confirm_frame});
 }
-Frame AnswerTo(const state::Masking& s, FrameType type, const Member& member,
-               const ServerConfig& config) {
-  if (type != FrameType::kShares) return nullptr;
-  return MakeInbox(config, s, member.index);
-}
-Frame AnswerTo(const state::Unmasking& s, FrameType type, const Member&, const ServerConfig&) {
-  return type == FrameType::kMasked ? s.confirm_frame : nullptr;
-}
-constexpr FrameType AnswerType(FrameType type) {
-  return type == FrameType::kAdvertise ? FrameType::kRoster
-         : type == FrameType::kShares  ? FrameType::kInbox
-                                       : FrameType::kConfirmRequest;
+// A member that is back with its M5 may have seen M6 or not; a second M6 does no harm.
+void Answer(const state::Unmasking& s, FrameType type, const Member& member, Effects& out) {
+  if (type == FrameType::kMasked) {
+    out.emplace_back(effect::Send{member.id, FrameType::kConfirmRequest, s.confirm_frame});
+  }
+  if (s.unmask_frame && (type == FrameType::kMasked || type == FrameType::kConfirm)) {
+    out.emplace_back(effect::Send{member.id, FrameType::kUnmaskRequest, s.unmask_frame});
+  }
 }
 
 // Out, with evidence. What it gave before the phase's end stays where it cannot be taken back: a
@@ -154,12 +168,10 @@ ServerTransition OnMessage(State&& s, event::Message&& e, const ServerConfig& co
       return Exclude(std::move(s), *member, Fault::kSecondBody, config);
     }
     Effects effects;
-    if (auto frame = AnswerTo(s, e.type, *member, config)) {
-      effects.emplace_back(effect::Send{member->id, AnswerType(e.type), std::move(frame)});
-    }
+    Answer(s, e.type, *member, effects);
     return {std::move(s), std::move(effects), false};
   }
-  if (e.type != AwaitedType(&s)) {
+  if (!Awaits(s, e.type)) {
     return Exclude(std::move(s), *member, Fault::kOutOfOrder, config);
   }
   const Hash256 body_hash = received.body_hash;
@@ -260,6 +272,23 @@ ServerTransition On(state::Masking&& s, event::Finish&&, const ServerConfig&) {
 }
 ServerTransition On(state::Masking&& s, event::Stop&&, const ServerConfig& config) {
   return Abandon(std::move(s.core), ServerAbort::kStopped, false, {}, config);
+}
+
+ServerTransition On(state::Confirming&& s, event::Message&& e, const ServerConfig& config) {
+  return OnMessage(std::move(s), std::move(e), config);
+}
+ServerTransition On(state::Confirming&& s, event::Left&& e, const ServerConfig& config) {
+  return OnLeft(std::move(s), e, config);
+}
+ServerTransition On(state::Confirming&& s, event::Deadline&& e, const ServerConfig& config) {
+  if (e.phase != Phase::kConfirm) return Refuse(std::move(s));
+  return End(std::move(s), {}, config);
+}
+ServerTransition On(state::Confirming&& s, event::Finish&&, const ServerConfig&) {
+  return Refuse(std::move(s));
+}
+ServerTransition On(state::Confirming&& s, event::Stop&&, const ServerConfig& config) {
+  return Abandon(std::move(s.core), ServerAbort::kStopped, true, {}, config);
 }
 
 ServerTransition On(state::Unmasking&& s, event::Message&& e, const ServerConfig& config) {

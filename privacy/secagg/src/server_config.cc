@@ -18,7 +18,6 @@ Result<ServerConfig> ServerConfig::Create(const model::Plan& plan,
                                           const Hash256& server_nonce,
                                           CertificateCheck check_certificate) {
   DEMUR_RETURN_IF_ERROR(plan.Validate());
-  DEMUR_RETURN_IF_ERROR(CheckProfile(plan.secagg));
   if (!check_certificate) return Bad("secagg: no certificate check");
   std::sort(invited.begin(), invited.end());
   if (std::adjacent_find(invited.begin(), invited.end()) != invited.end()) {
@@ -79,11 +78,8 @@ bool IsActive(const ServerState& state, const MemberId& member) noexcept {
   return std::visit(
       [&member]<class S>(const S& s) {
         if constexpr (requires { server::Pending(s.core, s); }) {
-          const auto& all = s.core.members;
-          const auto it = std::lower_bound(
-              all.begin(), all.end(), member,
-              [](const server::Member& one, const MemberId& id) { return one.id < id; });
-          return it != all.end() && it->id == member && it->standing == server::Standing::kActive;
+          const server::Member* one = server::FindMember(s.core, member);
+          return one != nullptr && one->standing == server::Standing::kActive;
         } else {
           return false;
         }
@@ -91,16 +87,36 @@ bool IsActive(const ServerState& state, const MemberId& member) noexcept {
       state);
 }
 
+std::shared_ptr<const Bytes> MakeOwnFrame(const ServerState& state, const ServerConfig& config,
+                                          const MemberId& to, wire::FrameType type) {
+  return std::visit(
+      [&]<class S>(const S& s) -> std::shared_ptr<const Bytes> {
+        if constexpr (std::is_same_v<S, server::state::Sharing>) {
+          const server::Member* member = server::FindMember(s.core, to);
+          if (member == nullptr || type != wire::FrameType::kRoster) return nullptr;
+          return server::MakeRoster(config, s.core, s.frozen, member->index);
+        } else if constexpr (std::is_same_v<S, server::state::Masking>) {
+          const server::Member* member = server::FindMember(s.core, to);
+          if (member == nullptr || type != wire::FrameType::kInbox) return nullptr;
+          return server::MakeInbox(config, s, member->index);
+        } else {
+          return nullptr;
+        }
+      },
+      state);
+}
+
 std::string_view NameOf(const ServerState& state) noexcept {
-  static constexpr std::string_view kNames[] = {"announced", "advertising", "sharing", "masking",
-                                                "unmasking", "summed",      "done",    "aborted"};
+  static constexpr std::string_view kNames[] = {"announced", "advertising", "sharing",
+                                                "masking",   "confirming",  "unmasking",
+                                                "summed",    "done",        "aborted"};
   static_assert(std::size(kNames) == std::variant_size_v<ServerState>);
   return kNames[state.index()];
 }
 
 std::string_view ToString(Phase phase) noexcept {
-  static constexpr std::string_view kNames[] = {"unknown", "training", "advertise",
-                                                "share",   "mask",     "unmask"};
+  static constexpr std::string_view kNames[] = {"unknown", "training", "advertise", "share",
+                                                "mask",    "confirm",  "unmask"};
   const auto number = static_cast<std::size_t>(phase);
   return kNames[number < std::size(kNames) ? number : 0];
 }
@@ -110,15 +126,21 @@ std::string_view ToString(Fault fault) noexcept {
       "unknown",          "malformed message",      "bad signature",      "message out of order",
       "second body",      "another round",          "certificate",        "bad key",
       "duplicate key",    "wrong neighbours",       "another member set", "bad vector",
-      "wrong share kind", "share is not the dealt", "bad dealing"};
+      "wrong share kind", "share is not the dealt", "bad dealing",        "bad confirmation"};
   const auto number = static_cast<std::size_t>(fault);
   return kNames[number < std::size(kNames) ? number : 0];
 }
 
 std::string_view ToString(ServerAbort reason) noexcept {
-  static constexpr std::string_view kNames[] = {
-      "unknown",           "stopped",        "roster too small", "too few members shared",
-      "too few survivors", "too few shares", "bad dealing",      "internal"};
+  static constexpr std::string_view kNames[] = {"unknown",
+                                                "stopped",
+                                                "roster too small",
+                                                "too few members shared",
+                                                "too few survivors",
+                                                "too few shares",
+                                                "bad dealing",
+                                                "internal",
+                                                "too few confirmations"};
   const auto number = static_cast<std::size_t>(reason);
   return kNames[number < std::size(kNames) ? number : 0];
 }

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "demur/base/check.h"
 #include "demur/crypto/hash.h"
@@ -51,10 +53,13 @@ bool HasAccepted(const Member& member, FrameType type) noexcept {
                      [type](const Accepted& a) { return a.type == type; });
 }
 
-Member* FindMember(Core& core, const MemberId& id) {
+const Member* FindMember(const Core& core, const MemberId& id) {
   const auto it = std::lower_bound(core.members.begin(), core.members.end(), id,
                                    [](const Member& m, const MemberId& key) { return m.id < key; });
   return it != core.members.end() && it->id == id ? &*it : nullptr;
+}
+Member* FindMember(Core& core, const MemberId& id) {
+  return const_cast<Member*>(FindMember(std::as_const(core), id));
 }
 
 Verdict CheckAdvertise(const ServerConfig& config, const MemberId& from, ByteView body) {
@@ -100,6 +105,33 @@ Verdict AcceptMasked(const ServerConfig& config, state::Masking& state, const Me
   return std::nullopt;
 }
 
+Verdict CheckConfirm(const Frozen& frozen, const Hash256& transcript, const Member& member,
+                     ByteView body, wire::Confirm* out) {
+  if (!std::binary_search(frozen.committee.begin(), frozen.committee.end(), member.index)) {
+    return Fault::kOutOfOrder;
+  }
+  const auto confirm = wire::DecodeConfirm(body);
+  if (!confirm) return Fault::kMalformed;
+  if (confirm->session != frozen.facts.session) return Fault::kWrongRound;
+  if (!VerifyTranscript(member.id, transcript, confirm->transcript_signature)) {
+    return Fault::kBadConfirmation;
+  }
+  *out = *confirm;
+  return std::nullopt;
+}
+
+Verdict AcceptConfirm(state::Confirming& state, const Member& member, ByteView body) {
+  wire::Confirm confirm;
+  if (auto fault = CheckConfirm(state.frozen, state.transcript, member, body, &confirm)) {
+    return fault;
+  }
+  auto advertise = wire::DecodeAdvertise(member.advertise.body);
+  DEMUR_CHECK(advertise.has_value(), "an M1 was checked when it came");
+  state.confirmations.push_back(
+      {member.index, std::move(advertise->certificate), confirm.transcript_signature});
+  return std::nullopt;
+}
+
 Verdict AcceptUnmask(const ServerConfig& config, state::Unmasking& state, const Member& member,
                      ByteView body) {
   auto unmask = wire::DecodeUnmask(body, config.announcement().limits());
@@ -124,9 +156,24 @@ Frame MakeRoster(const ServerConfig& config, const Core& core, const Frozen& fro
   message.size = frozen.facts.n;
   message.root = frozen.facts.root;
   message.my_index = index;
-  for (const std::uint32_t neighbour : frozen.graph.Neighbours(index)) {
+  const auto neighbours = frozen.graph.Neighbours(index);
+  for (const std::uint32_t neighbour : neighbours) {
     const Member& member = core.members[frozen.roster[neighbour].position];
     message.neighbours.push_back({neighbour, member.advertise});
+  }
+  if (!frozen.committee.empty()) {
+    std::vector<std::uint32_t> shown(neighbours.begin(), neighbours.end());
+    shown.insert(std::upper_bound(shown.begin(), shown.end(), index), index);
+    std::vector<std::uint32_t> others;  // of the committee, not shown yet
+    std::set_difference(frozen.committee.begin(), frozen.committee.end(), shown.begin(),
+                        shown.end(), std::back_inserter(others));
+    for (const std::uint32_t other : others) {
+      const RosterMember& entry = frozen.roster[other];
+      message.committee.push_back({other, core.members[entry.position].id, entry.rest});
+    }
+    shown.insert(shown.end(), others.begin(), others.end());
+    std::sort(shown.begin(), shown.end());
+    message.multiproof = frozen.tree.Proof(shown);
   }
   return Sign(config, FrameType::kRoster, frozen.facts.announce_hash, wire::Encode(message));
 }
@@ -154,6 +201,16 @@ Frame MakeConfirmRequest(const ServerConfig& config, const Frozen& frozen,
   message.session = frozen.facts.session;
   message.survivors = ToBytes(survivors.bytes());
   return Sign(config, FrameType::kConfirmRequest, frozen.facts.session, wire::Encode(message));
+}
+
+Frame MakeUnmaskRequest(const ServerConfig& config, const state::Confirming& state) {
+  wire::UnmaskRequest message;
+  message.session = state.frozen.facts.session;
+  message.confirmations = state.confirmations;
+  std::sort(message.confirmations.begin(), message.confirmations.end(),
+            [](const auto& a, const auto& b) { return a.index < b.index; });
+  message.confirmations.resize(state.frozen.parameters.quorum);
+  return Sign(config, FrameType::kUnmaskRequest, message.session, wire::Encode(message));
 }
 
 Frame MakeClose(const ServerConfig& config, wire::CloseStatus status, const Hash256& result_hash) {

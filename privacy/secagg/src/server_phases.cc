@@ -28,6 +28,13 @@ ServerTransition EndOrWait(state::Masking state, Effects effects, const ServerCo
   return {std::move(state), std::move(effects), false};
 }
 template <>
+ServerTransition EndOrWait(state::Confirming state, Effects effects, const ServerConfig& config) {
+  if (Pending(state.core, state) == 0) {
+    return EndConfirming(std::move(state), std::move(effects), config);
+  }
+  return {std::move(state), std::move(effects), false};
+}
+template <>
 ServerTransition EndOrWait(state::Unmasking state, Effects effects, const ServerConfig& config) {
   if (Pending(state.core, state) == 0) {
     return EndUnmasking(std::move(state), std::move(effects), config);
@@ -73,24 +80,36 @@ std::vector<wire::Advertise> Advertised(const Core& core) {
   return out;
 }
 
-// The members are in order of their identity keys, and so is the roster.
-Frozen FreezeRoster(Core& core, const std::vector<wire::Advertise>& advertised,
-                    const Parameters& parameters, const ServerConfig& config) {
-  Frozen frozen;
-  frozen.parameters = parameters;
+// The members are in order of their identity keys, and so is the roster. nullopt: the library
+// failed.
+std::optional<Frozen> FreezeRoster(Core& core, const std::vector<wire::Advertise>& advertised,
+                                   const Parameters& parameters, const ServerConfig& config) {
+  std::vector<RosterMember> roster;
   std::vector<Hash256> leaves;
   auto next = advertised.begin();
   for (std::uint32_t position = 0; position < core.members.size(); ++position) {
     Member& member = core.members[position];
     if (member.standing != Standing::kActive) continue;
-    member.index = static_cast<std::uint32_t>(frozen.roster.size());
-    frozen.roster.push_back({position, next->channel_key, next->mask_key, next->self_commitment});
-    leaves.push_back(RosterLeaf(*next));
+    member.index = static_cast<std::uint32_t>(roster.size());
+    const Hash256 rest = RosterRest(*next);
+    roster.push_back({position, next->channel_key, next->mask_key, next->self_commitment, rest});
+    leaves.push_back(RosterLeaf(member.id, rest));
     ++next;
   }
-  frozen.facts = MakeSession(config.announcement(), config.server_nonce(), MerkleRoot(leaves),
-                             static_cast<std::uint32_t>(leaves.size()));
-  return frozen;
+  MerkleTree tree(leaves);
+  const auto n = static_cast<std::uint32_t>(leaves.size());
+  const SessionFacts facts =
+      MakeSession(config.announcement(), config.server_nonce(), tree.root(), n);
+  auto graph = Graph::Create(n, parameters, GraphSeed(facts));
+  if (!graph) return std::nullopt;
+  std::vector<std::uint32_t> committee;
+  if (parameters.committee > 0) {
+    auto drawn = DrawCommittee(n, parameters, CommitteeSeed(facts));
+    if (!drawn) return std::nullopt;
+    committee = std::move(*drawn);
+  }
+  return Frozen{facts,           parameters,          std::move(*graph), std::move(roster),
+                std::move(tree), std::move(committee)};
 }
 
 // Enough members, and enough neighbours of each in the set that its secrets can be opened.
@@ -104,6 +123,12 @@ bool HoldsTogether(const Frozen& frozen, const MemberSet& members, const MemberS
   return true;
 }
 
+std::uint32_t CommitteeIn(const Frozen& frozen, const MemberSet& set) {
+  return static_cast<std::uint32_t>(
+      std::count_if(frozen.committee.begin(), frozen.committee.end(),
+                    [&set](std::uint32_t member) { return set.Contains(member); }));
+}
+
 std::vector<MemberId> IdsOf(const Core& core, const Frozen& frozen, const MemberSet& set) {
   std::vector<MemberId> out;
   out.reserve(set.count());
@@ -111,6 +136,13 @@ std::vector<MemberId> IdsOf(const Core& core, const Frozen& frozen, const Member
     if (set.Contains(i)) out.push_back(core.members[frozen.roster[i].position].id);
   }
   return out;
+}
+
+void SendAll(const Core& core, FrameType type, const Frame& frame, Effects& effects) {
+  for (const Member& member : core.members) {
+    if (member.standing != Standing::kActive) continue;
+    effects.emplace_back(effect::Send{member.id, type, frame});
+  }
 }
 
 // What is left of the dealings once everybody has its ciphertexts.
@@ -148,6 +180,15 @@ std::uint32_t Pending(const Core& core, const state::Sharing&) noexcept {
 std::uint32_t Pending(const Core& core, const state::Masking&) noexcept {
   return CountWaiting(core, FrameType::kMasked);
 }
+// Of the committee, and nobody once the quorum has signed.
+std::uint32_t Pending(const Core& core, const state::Confirming& state) noexcept {
+  if (state.confirmations.size() >= state.frozen.parameters.quorum) return 0;
+  return static_cast<std::uint32_t>(std::count_if(
+      state.frozen.committee.begin(), state.frozen.committee.end(), [&](std::uint32_t index) {
+        const Member& member = core.members[state.frozen.roster[index].position];
+        return member.standing == Standing::kActive && !HasAccepted(member, FrameType::kConfirm);
+      }));
+}
 std::uint32_t Pending(const Core& core, const state::Unmasking&) noexcept {
   return CountWaiting(core, FrameType::kUnmask);
 }
@@ -168,6 +209,9 @@ void StartTimer(Phase phase, Effects& effects, const ServerConfig& config) {
     case Phase::kMask:
       duration_ms = timeouts.mask_ms;
       break;
+    case Phase::kConfirm:
+      duration_ms = timeouts.confirm_ms;
+      break;
     case Phase::kUnmask:
       duration_ms = timeouts.unmask_ms;
       break;
@@ -184,10 +228,8 @@ void SendExcluded(const Member& member, Effects& effects, const ServerConfig& co
 ServerTransition Abandon(Core core, ServerAbort reason, bool shares_asked, Effects effects,
                          const ServerConfig& config) {
   effects.emplace_back(effect::Abandoned{reason, shares_asked, std::move(core.permit)});
-  const auto frame = MakeClose(config, wire::CloseStatus::kAbandoned, {});
-  for (const Member& member : core.members) {
-    if (member.standing != Standing::kActive || !frame) continue;
-    effects.emplace_back(effect::Send{member.id, FrameType::kClose, frame});
+  if (const auto frame = MakeClose(config, wire::CloseStatus::kAbandoned, {})) {
+    SendAll(core, FrameType::kClose, frame, effects);
   }
   return {state::Aborted{reason}, std::move(effects), false};
 }
@@ -203,23 +245,16 @@ ServerTransition EndAdvertising(Core core, Effects effects, const ServerConfig& 
     return Abandon(std::move(core), ServerAbort::kRosterTooSmall, false, std::move(effects),
                    config);
   }
-  Frozen frozen = FreezeRoster(core, advertised, *parameters, config);
-  auto graph = Graph::Create(frozen.facts.n, parameters->neighbours, GraphSeed(frozen.facts));
-  if (!graph) {
+  auto frozen = FreezeRoster(core, advertised, *parameters, config);
+  if (!frozen) {
     return Abandon(std::move(core), ServerAbort::kInternal, false, std::move(effects), config);
   }
-  frozen.graph = std::move(*graph);
   StartTimer(Phase::kShare, effects, config);
-  for (std::uint32_t i = 0; i < frozen.facts.n; ++i) {
-    auto frame = MakeRoster(config, core, frozen, i);
-    if (!frame) {
-      return Abandon(std::move(core), ServerAbort::kInternal, false, std::move(effects), config);
-    }
-    const MemberId& to = core.members[frozen.roster[i].position].id;
-    effects.emplace_back(effect::Send{to, FrameType::kRoster, std::move(frame)});
+  for (const RosterMember& member : frozen->roster) {
+    effects.emplace_back(effect::SendOwn{core.members[member.position].id, FrameType::kRoster});
   }
-  std::vector<Dealing> dealings(frozen.facts.n);
-  return EndOrWait(state::Sharing{std::move(core), std::move(frozen), std::move(dealings)},
+  std::vector<Dealing> dealings(frozen->facts.n);
+  return EndOrWait(state::Sharing{std::move(core), std::move(*frozen), std::move(dealings)},
                    std::move(effects), config);
 }
 
@@ -245,20 +280,16 @@ ServerTransition EndSharing(state::Sharing state, Effects effects, const ServerC
   StartTimer(Phase::kMask, effects, config);
   for (std::uint32_t i = 0; i < n; ++i) {
     if (!next.shared.Contains(i)) continue;
-    auto frame = MakeInbox(config, next, i);
-    if (!frame) {
-      return Abandon(std::move(next.core), ServerAbort::kInternal, false, std::move(effects),
-                     config);
-    }
     const MemberId& to = next.core.members[next.frozen.roster[i].position].id;
-    effects.emplace_back(effect::Send{to, FrameType::kInbox, std::move(frame)});
+    effects.emplace_back(effect::SendOwn{to, FrameType::kInbox});
   }
   return EndOrWait(std::move(next), std::move(effects), config);
 }
 
 ServerTransition EndMasking(state::Masking state, Effects effects, const ServerConfig& config) {
   MarkMissed(state.core, FrameType::kMasked, effects, config);
-  if (!HoldsTogether(state.frozen, state.shared, state.survivors)) {
+  if (!HoldsTogether(state.frozen, state.shared, state.survivors) ||
+      CommitteeIn(state.frozen, state.survivors) < state.frozen.parameters.quorum) {
     return Abandon(std::move(state.core), ServerAbort::kTooFewSurvivors, false, std::move(effects),
                    config);
   }
@@ -271,17 +302,49 @@ ServerTransition EndMasking(state::Masking state, Effects effects, const ServerC
   // think that the charge can be given back.
   effects.emplace_back(effect::PersistSurvivors{state.frozen.facts.session,
                                                 IdsOf(state.core, state.frozen, state.survivors)});
-  StartTimer(Phase::kUnmask, effects, config);
-  for (const Member& member : state.core.members) {
-    if (member.standing != Standing::kActive) continue;
-    effects.emplace_back(effect::Send{member.id, FrameType::kConfirmRequest, confirm});
+  const bool signs = state.frozen.parameters.committee > 0;
+  StartTimer(signs ? Phase::kConfirm : Phase::kUnmask, effects, config);
+  SendAll(state.core, FrameType::kConfirmRequest, confirm, effects);
+  if (signs) {
+    const Hash256 transcript = ConfirmTranscript(state.frozen.facts, state.shared, state.survivors);
+    return EndOrWait(state::Confirming{std::move(state.core),
+                                       std::move(state.frozen),
+                                       KeepHashes(state.dealings),
+                                       std::move(state.shared),
+                                       std::move(state.survivors),
+                                       std::move(state.sum),
+                                       std::move(confirm),
+                                       transcript,
+                                       {}},
+                     std::move(effects), config);
   }
-  state::Unmasking next{std::move(state.core),      std::move(state.frozen),
-                        KeepHashes(state.dealings), std::move(state.shared),
-                        std::move(state.survivors), std::move(state.sum),
-                        std::move(confirm),         {}};
-  next.opened.resize(next.frozen.facts.n);
-  return EndOrWait(std::move(next), std::move(effects), config);
+  std::vector<OpenedShares> opened(state.frozen.facts.n);
+  return EndOrWait(
+      state::Unmasking{std::move(state.core), std::move(state.frozen), KeepHashes(state.dealings),
+                       std::move(state.shared), std::move(state.survivors), std::move(state.sum),
+                       std::move(confirm), Hash256{}, nullptr, std::move(opened)},
+      std::move(effects), config);
+}
+
+ServerTransition EndConfirming(state::Confirming state, Effects effects,
+                               const ServerConfig& config) {
+  if (state.confirmations.size() < state.frozen.parameters.quorum) {
+    return Abandon(std::move(state.core), ServerAbort::kTooFewConfirmed, true, std::move(effects),
+                   config);
+  }
+  auto request = MakeUnmaskRequest(config, state);
+  if (!request) {
+    return Abandon(std::move(state.core), ServerAbort::kInternal, true, std::move(effects), config);
+  }
+  StartTimer(Phase::kUnmask, effects, config);
+  SendAll(state.core, FrameType::kUnmaskRequest, request, effects);
+  std::vector<OpenedShares> opened(state.frozen.facts.n);
+  return EndOrWait(
+      state::Unmasking{std::move(state.core), std::move(state.frozen), std::move(state.hashes),
+                       std::move(state.shared), std::move(state.survivors), std::move(state.sum),
+                       std::move(state.confirm_frame), state.transcript, std::move(request),
+                       std::move(opened)},
+      std::move(effects), config);
 }
 
 ServerTransition EndUnmasking(state::Unmasking state, Effects effects, const ServerConfig& config) {

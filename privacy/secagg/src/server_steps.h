@@ -16,6 +16,7 @@ using Verdict = std::optional<Fault>;  // nullopt: accepted
 bool HasAccepted(const Member& member, wire::FrameType type) noexcept;
 // Null: not of the cohort.
 Member* FindMember(Core& core, const MemberId& id);
+const Member* FindMember(const Core& core, const MemberId& id);
 
 // --- Accepting one message (server_messages.cc)
 // ---------------------------------------------------
@@ -26,6 +27,10 @@ Verdict AcceptShares(const ServerConfig& config, state::Sharing& state, const Me
                      ByteView body);
 Verdict AcceptMasked(const ServerConfig& config, state::Masking& state, const Member& member,
                      ByteView body);
+// M7 from a member of the committee: signs `transcript`.
+Verdict CheckConfirm(const Frozen& frozen, const Hash256& transcript, const Member& member,
+                     ByteView body, wire::Confirm* out);
+Verdict AcceptConfirm(state::Confirming& state, const Member& member, ByteView body);
 Verdict AcceptUnmask(const ServerConfig& config, state::Unmasking& state, const Member& member,
                      ByteView body);
 
@@ -39,6 +44,8 @@ Frame MakeRoster(const ServerConfig& config, const Core& core, const Frozen& fro
 Frame MakeInbox(const ServerConfig& config, const state::Masking& state, std::uint32_t index);
 Frame MakeConfirmRequest(const ServerConfig& config, const Frozen& frozen,
                          const MemberSet& survivors);
+// M8: the quorum's signatures, those of the lowest members.
+Frame MakeUnmaskRequest(const ServerConfig& config, const state::Confirming& state);
 Frame MakeClose(const ServerConfig& config, wire::CloseStatus status, const Hash256& result_hash);
 
 // --- Ends of phases (server_phases.cc)
@@ -49,12 +56,15 @@ std::uint32_t Pending(const Core& core, const state::Announced&) noexcept;
 std::uint32_t Pending(const Core& core, const state::Advertising&) noexcept;
 std::uint32_t Pending(const Core& core, const state::Sharing&) noexcept;
 std::uint32_t Pending(const Core& core, const state::Masking& state) noexcept;
+std::uint32_t Pending(const Core& core, const state::Confirming& state) noexcept;
 std::uint32_t Pending(const Core& core, const state::Unmasking& state) noexcept;
 
 // Each ends its phase, whoever is missing, and goes on until somebody is waited for again.
 ServerTransition EndAdvertising(Core core, Effects effects, const ServerConfig& config);
 ServerTransition EndSharing(state::Sharing state, Effects effects, const ServerConfig& config);
 ServerTransition EndMasking(state::Masking state, Effects effects, const ServerConfig& config);
+ServerTransition EndConfirming(state::Confirming state, Effects effects,
+                               const ServerConfig& config);
 ServerTransition EndUnmasking(state::Unmasking state, Effects effects, const ServerConfig& config);
 
 ServerTransition Abandon(Core core, ServerAbort reason, bool shares_asked, Effects effects,

@@ -15,16 +15,6 @@ namespace label = crypto::label;
 
 Error BadSignature() { return Error(ErrorCode::kPermissionDenied, "secagg: bad signature"); }
 
-// Root of leaves[0, size): split at the largest power of two below the size (RFC 6962, 2.1).
-Hash256 SubtreeRoot(std::span<const Hash256> leaves) {
-  if (leaves.size() == 1) return leaves.front();
-  std::size_t left = 1;
-  while (left * 2 < leaves.size()) left *= 2;
-  ByteWriter node;
-  node.U8(1).Raw(SubtreeRoot(leaves.first(left))).Raw(SubtreeRoot(leaves.subspan(left)));
-  return crypto::Sha256(node.bytes());
-}
-
 }  // namespace
 
 Bytes SigningInput(wire::FrameType type, const Hash256& scope, std::uint32_t index, ByteView body) {
@@ -45,13 +35,6 @@ bool VerifyMessage(const crypto::PublicKey& key, wire::FrameType type, const Has
   return crypto::Verify(key, SigningInput(type, scope, index, message.body), message.signature);
 }
 
-Status CheckProfile(const model::SecAggPlan& plan) {
-  if (plan.profile == model::SecAggProfile::kSemiHonest) return {};
-  return Error(
-      ErrorCode::kUnimplemented,
-      "secagg: profile " + std::string(model::ToString(plan.profile)) + " is not in this version");
-}
-
 Result<Announcement> OpenAnnouncement(ByteView frame, const crypto::PublicKey& server_key,
                                       const wire::PlanLimits& limits) {
   DEMUR_TRY(const auto message, wire::DecodeSignedBody(frame, wire::kMaxAnnounceLen));
@@ -61,7 +44,6 @@ Result<Announcement> OpenAnnouncement(ByteView frame, const crypto::PublicKey& s
   DEMUR_TRY(const auto announce, wire::DecodeAnnounce(message.body));
   Announcement out;
   DEMUR_TRY(out.plan, wire::DecodePlan(announce.plan, limits));
-  DEMUR_RETURN_IF_ERROR(CheckProfile(out.plan.secagg));
   DEMUR_TRY(const auto layout,
             model::Layout::Create(out.plan.training.schema, out.plan.training.slice));
   out.dim = layout.dim();
@@ -85,16 +67,17 @@ SessionFacts MakeSession(const Announcement& announcement, const Hash256& server
   return facts;
 }
 
-Hash256 RosterLeaf(const wire::Advertise& member) {
-  ByteWriter leaf;
-  leaf.U8(0).Raw(member.identity_key).Raw(crypto::Sha256(member.certificate));
-  leaf.Raw(member.channel_key).Raw(member.mask_key).Raw(member.nonce).Raw(member.self_commitment);
-  return crypto::Sha256(leaf.bytes());
+Hash256 RosterRest(const wire::Advertise& member) {
+  ByteWriter rest;
+  rest.Text(label::kSecAggRest).Raw(crypto::Sha256(member.certificate));
+  rest.Raw(member.channel_key).Raw(member.mask_key).Raw(member.nonce).Raw(member.self_commitment);
+  return crypto::Sha256(rest.bytes());
 }
 
-Hash256 MerkleRoot(std::span<const Hash256> leaves) {
-  DEMUR_CHECK(!leaves.empty(), "a roster has members");
-  return SubtreeRoot(leaves);
+Hash256 RosterLeaf(const crypto::PublicKey& identity_key, const Hash256& rest) {
+  ByteWriter leaf;
+  leaf.U8(0).Raw(identity_key).Raw(rest);
+  return crypto::Sha256(leaf.bytes());
 }
 
 Hash256 SelfCommitment(const Hash256& announce_hash, const crypto::PublicKey& identity_key,
@@ -112,6 +95,32 @@ Result<crypto::X25519KeyPair> KeyPairFromSeed(const Hash256& announce_hash,
 
 SecretArray<32> GraphSeed(const SessionFacts& facts) {
   return crypto::HkdfKey(facts.session, facts.root, AsBytes(label::kSecAggGraph));
+}
+
+SecretArray<32> CommitteeSeed(const SessionFacts& facts) {
+  return crypto::HkdfKey(facts.session, facts.root, AsBytes(label::kSecAggCommittee));
+}
+
+Hash256 ConfirmTranscript(const SessionFacts& facts, const MemberSet& shared,
+                          const MemberSet& survivors) {
+  ByteWriter input;
+  input.Text(label::kSecAggConfirm).Raw(facts.session).Raw(facts.root).Raw(facts.model_hash);
+  input.Raw(facts.params_hash).Raw(shared.bytes()).Raw(survivors.bytes());
+  return crypto::Sha256(input.bytes());
+}
+
+Result<crypto::Signature> SignTranscript(const crypto::Ed25519KeyPair& key,
+                                         const Hash256& transcript) {
+  ByteWriter input;
+  input.Text(label::kSecAggConfirmed).Raw(transcript);
+  return crypto::Sign(key, input.bytes());
+}
+
+bool VerifyTranscript(const crypto::PublicKey& key, const Hash256& transcript,
+                      const crypto::Signature& signature) {
+  ByteWriter input;
+  input.Text(label::kSecAggConfirmed).Raw(transcript);
+  return crypto::Verify(key, input.bytes(), signature);
 }
 
 Result<ChannelKeys> DeriveChannel(const SessionFacts& facts, crypto::X25519Agreement& own_key,

@@ -211,23 +211,6 @@ TEST(ClientStep, AMessageForAnotherDeviceIsNotTaken) {
   EXPECT_EQ(NameOf(t.next), "aborted");
 }
 
-TEST(ClientConfigTest, TheMaliciousProfileIsRefusedByName) {
-  SessionOptions options;
-  model::Plan plan = testing::SessionPlan(options);
-  plan.secagg.profile = model::SecAggProfile::kMalicious;
-  SecAggSession session(options, plan);
-  Announcement announcement;
-  announcement.plan = plan;
-  const auto config = ClientConfig::Create(announcement, session.device(0).identity.Clone(),
-                                           session.device(0).certificate,
-                                           session.server_key().public_key, session.Check());
-  EXPECT_ERROR(config, ErrorCode::kUnimplemented);
-  const Bytes body = wire::Encode(wire::Announce{wire::EncodePlan(plan), {}});
-  const Bytes frame =
-      SignedFrame(session.server_key(), FrameType::kAnnounce, Hash256{}, kNoIndex, body);
-  EXPECT_ERROR(OpenAnnouncement(frame, session.server_key().public_key), ErrorCode::kUnimplemented);
-}
-
 TEST(ClientConfigTest, NeedsACertificateAndACheck) {
   Recording& r = Reference();
   auto& device = r.session().device(0);

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "demur/crypto/hash.h"
+#include "demur/secagg/merkle.h"
 #include "demur/secagg/session.h"
 #include "demur/seeded/seeded_random.h"
 #include "result_matchers.h"
@@ -165,25 +166,69 @@ wire::Advertise Member(int value) {
   return member;
 }
 
-TEST(RosterTree, LeavesHoldEveryFieldAndTheRootEveryLeafInOrder) {
+TEST(RosterTree, LeavesHoldEveryFieldOfAMember) {
   const wire::Advertise member = Member(10);
+  ByteWriter rest;
+  rest.Text("fsa1/rest").Raw(crypto::Sha256(member.certificate)).Raw(Filled(12));
+  rest.Raw(Filled(13)).Raw(Filled(14)).Raw(Filled(15));
+  EXPECT_EQ(RosterRest(member), crypto::Sha256(rest.bytes()));
   ByteWriter leaf;
-  leaf.U8(0).Raw(Filled(10)).Raw(crypto::Sha256(member.certificate)).Raw(Filled(12));
-  leaf.Raw(Filled(13)).Raw(Filled(14)).Raw(Filled(15));
-  EXPECT_EQ(RosterLeaf(member), crypto::Sha256(leaf.bytes()));
+  leaf.U8(0).Raw(Filled(10)).Raw(RosterRest(member));
+  EXPECT_EQ(RosterLeaf(member.identity_key, RosterRest(member)), crypto::Sha256(leaf.bytes()));
+}
+
+Hash256 RootOf(std::span<const Hash256> leaves) { return MerkleTree(leaves).root(); }
+
+TEST(RosterTree, TheRootHoldsEveryLeafInOrder) {
   const auto node = [](const Hash256& left, const Hash256& right) {
     ByteWriter input;
     input.U8(1).Raw(left).Raw(right);
     return crypto::Sha256(input.bytes());
   };
   const std::vector<Hash256> leaves = {Filled(1), Filled(2), Filled(3), Filled(4), Filled(5)};
-  EXPECT_EQ(MerkleRoot(std::span(leaves).first(1)), Filled(1));
-  EXPECT_EQ(MerkleRoot(std::span(leaves).first(3)), node(node(Filled(1), Filled(2)), Filled(3)));
-  EXPECT_EQ(MerkleRoot(leaves),
+  EXPECT_EQ(RootOf(std::span(leaves).first(1)), Filled(1));
+  EXPECT_EQ(RootOf(std::span(leaves).first(3)), node(node(Filled(1), Filled(2)), Filled(3)));
+  EXPECT_EQ(RootOf(leaves),
             node(node(node(Filled(1), Filled(2)), node(Filled(3), Filled(4))), Filled(5)));
   auto swapped = leaves;
   std::swap(swapped[1], swapped[2]);
-  EXPECT_NE(MerkleRoot(swapped), MerkleRoot(leaves));
+  EXPECT_NE(RootOf(swapped), RootOf(leaves));
+}
+
+// Every set of leaves of trees of 1 to 9 leaves.
+TEST(RosterTree, AProofGivesTheRootForEverySetOfLeavesAndForNoOtherLeafOrPlace) {
+  for (std::uint32_t n = 1; n <= 9; ++n) {
+    std::vector<Hash256> leaves;
+    for (std::uint32_t i = 0; i < n; ++i) leaves.push_back(Filled(static_cast<std::uint8_t>(i)));
+    const MerkleTree tree(leaves);
+    for (std::uint32_t set = 1; set < (1U << n); ++set) {
+      std::vector<std::uint32_t> indices;
+      std::vector<MerkleLeaf> shown;
+      for (std::uint32_t i = 0; i < n; ++i) {
+        if ((set >> i & 1U) == 0) continue;
+        indices.push_back(i);
+        shown.push_back({i, leaves[i]});
+      }
+      auto proof = tree.Proof(indices);
+      ASSERT_OK_AND_ASSIGN(const Hash256 root, MerkleRootOf(n, shown, proof));
+      EXPECT_EQ(root, tree.root());
+      auto other = shown;
+      other.back().hash[0] ^= std::byte{1};
+      ASSERT_OK_AND_ASSIGN(const Hash256 changed, MerkleRootOf(n, other, proof));
+      EXPECT_NE(changed, tree.root());
+      proof.push_back(Filled(1));
+      EXPECT_ERROR(MerkleRootOf(n, shown, proof), ErrorCode::kInvalidArgument);
+      proof.pop_back();
+      if (proof.empty()) continue;
+      proof.pop_back();
+      EXPECT_ERROR(MerkleRootOf(n, shown, proof), ErrorCode::kInvalidArgument);
+    }
+  }
+  const MerkleLeaf twice[] = {{1, Filled(1)}, {1, Filled(1)}};
+  EXPECT_ERROR(MerkleRootOf(4, twice, {}), ErrorCode::kInvalidArgument);
+  const MerkleLeaf outside[] = {{4, Filled(1)}};
+  EXPECT_ERROR(MerkleRootOf(4, outside, {}), ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(MerkleRootOf(4, {}, {}), ErrorCode::kInvalidArgument);
 }
 
 }  // namespace

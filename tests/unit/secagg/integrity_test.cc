@@ -216,11 +216,17 @@ TEST(ChecksDeathTest, ThresholdsAndPointsThatShareNothingStopTheProgram) {
 TEST(ChecksDeathTest, MembersAndGraphsOutsideTheRosterStopTheProgram) {
   MemberSet set(9);
   EXPECT_DEATH(set.Insert(9), "roster");
-  EXPECT_DEATH(static_cast<void>(Graph::Create(10, 3, SecretArray<32>())), "even and below");
-  EXPECT_DEATH(static_cast<void>(Graph::Create(10, 10, SecretArray<32>())), "even and below");
-  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(10, 2, SecretArray<32>()));
+  EXPECT_DEATH(static_cast<void>(Graph::Create(10, Parameters{GraphKind::kRing, 3, 2, 2, 0, 0},
+                                               SecretArray<32>())),
+               "even and below");
+  EXPECT_DEATH(static_cast<void>(Graph::Create(10, Parameters{GraphKind::kRing, 10, 2, 2, 0, 0},
+                                               SecretArray<32>())),
+               "even and below");
+  ASSERT_OK_AND_ASSIGN(
+      const Graph graph,
+      Graph::Create(10, Parameters{GraphKind::kRing, 2, 2, 2, 0, 0}, SecretArray<32>()));
   EXPECT_DEATH(static_cast<void>(graph.Neighbours(10)), "member of the graph");
-  EXPECT_DEATH(static_cast<void>(MerkleRoot({})), "roster");
+  EXPECT_DEATH(static_cast<void>(MerkleTree({})), "a tree has leaves");
 }
 // The ledger's permit is the only way to open a sum: one of another round starts no session.
 TEST(ChecksDeathTest, APermitForAnotherRoundStartsNoSession) {

@@ -105,7 +105,7 @@ Natural Ways(std::uint32_t n, std::uint32_t marked, std::uint32_t k, std::uint32
 }
 
 // Whether the three conditions of parameters.h hold for k, and the threshold they give.
-std::optional<RingParameters> Try(std::uint32_t n, std::uint32_t k, const Assumptions& assume) {
+std::optional<GraphDegree> Try(std::uint32_t n, std::uint32_t k, const Assumptions& assume) {
   const std::uint32_t corrupt = assume.corrupt_permille * n / 1000;
   const std::uint32_t dropped = assume.dropout_permille * n / 1000;
   const Natural all = Table().Choose(n, k);
@@ -125,10 +125,10 @@ std::optional<RingParameters> Try(std::uint32_t n, std::uint32_t k, const Assump
     --least_alive;
   }
   if (least_alive <= most_corrupt) return std::nullopt;
-  return RingParameters{k, std::max(most_corrupt + 1, 2U)};
+  return GraphDegree{k, std::max(most_corrupt + 1, 2U)};
 }
 
-std::optional<RingParameters> Exact(std::uint32_t n, const Assumptions& assume) {
+std::optional<GraphDegree> Exact(std::uint32_t n, const Assumptions& assume) {
   if (assume.corrupt_permille + assume.dropout_permille > 900) return std::nullopt;
   for (std::uint32_t k = 2; k + 1 < n; k += 2) {
     if (const auto found = Try(n, k, assume)) return found;
@@ -184,7 +184,7 @@ TEST(ExactRule, IsMonotoneInEveryAssumption) {
   for (const std::uint32_t n : {24U, 60U, 128U, 500U}) {
     for (const std::uint32_t fixed : {0U, 100U, 300U}) {
       const auto ladder = [&](const char* what, auto assume) {
-        std::optional<RingParameters> before;
+        std::optional<GraphDegree> before;
         for (std::size_t i = 0; i < std::size(steps); ++i) {
           const auto now = FindRingParameters(n, assume(steps[i]));
           if (i > 0 && now) {

@@ -81,9 +81,9 @@ TEST(RingRule, TheCorruptTailIsWhatTheThresholdSays) {
 TEST(Parameters, AreWhatTheRuleSaysForTheRoster) {
   model::SecAggPlan plan{model::SecAggProfile::kSemiHonest, 20, 1000, 50, 300, 40, 20};
   ASSERT_OK_AND_ASSIGN(const Parameters at_1000, ComputeParameters(1000, plan));
-  EXPECT_EQ(at_1000, (Parameters{66, 23, 700}));
+  EXPECT_EQ(at_1000, (Parameters{GraphKind::kRing, 66, 23, 700, 0, 0}));
   ASSERT_OK_AND_ASSIGN(const Parameters at_190, ComputeParameters(190, plan));
-  EXPECT_EQ(at_190, (Parameters{36, 10, 133}));
+  EXPECT_EQ(at_190, (Parameters{GraphKind::kRing, 36, 10, 133, 0, 0}));
 }
 
 TEST(Parameters, RefuseRostersOutsideThePlanAndTheFloor) {
@@ -97,18 +97,59 @@ TEST(Parameters, RefuseRostersOutsideThePlanAndTheFloor) {
   EXPECT_OK(ComputeParameters(20, plan));
 }
 
-TEST(Parameters, RefuseTheMaliciousProfileByName) {
-  const model::SecAggPlan plan{model::SecAggProfile::kMalicious, 20, 100, 50, 300, 80, 20};
-  EXPECT_ERROR(ComputeParameters(50, plan), ErrorCode::kUnimplemented);
+// The values that the design states (docs/protocol.md has the table), to sigma 80 and 40.
+TEST(Parameters, OfTheExpanderAndItsCommitteeAreTheDesignsFigures) {
+  struct Case {
+    std::uint32_t n, gamma, delta, sigma, k, t, m, q;
+  };
+  const Case cases[] = {
+      {1000, 50, 50, 40, 32, 20, 36, 26},    {1000, 50, 100, 40, 42, 23, 56, 38},
+      {1000, 50, 300, 40, 82, 32, 238, 137}, {1000, 100, 300, 40, 102, 44, 328, 197},
+      {1000, 50, 50, 80, 42, 28, 52, 40},    {1000, 50, 100, 80, 54, 32, 70, 50},
+      {1000, 50, 300, 80, 98, 41, 274, 161}, {1000, 100, 300, 80, 130, 60, 382, 234},
+      {300, 50, 300, 80, 54, 19, 132, 74}};
+  for (const Case& c : cases) {
+    const Assumptions assume{c.gamma, c.delta, c.sigma, 20};
+    const auto graph = FindExpanderParameters(c.n, assume);
+    const auto committee = FindCommittee(c.n, assume);
+    ASSERT_TRUE(graph && committee) << c.n << " " << c.gamma << " " << c.delta;
+    EXPECT_EQ(*graph, (GraphDegree{c.k, c.t})) << c.n << " " << c.gamma << " " << c.delta;
+    EXPECT_EQ(*committee, (CommitteeSize{c.m, c.q})) << c.n << " " << c.gamma << " " << c.delta;
+  }
+}
+
+TEST(Parameters, OfTheMaliciousProfileFollowTheRoster) {
+  const model::SecAggPlan plan{model::SecAggProfile::kMalicious, 20, 1000, 50, 300, 80, 20};
+  ASSERT_OK_AND_ASSIGN(const Parameters at_20, ComputeParameters(20, plan));
+  EXPECT_EQ(at_20, (Parameters{GraphKind::kComplete, 19, 11, 14, 20, 11}));
+  ASSERT_OK_AND_ASSIGN(const Parameters at_200, ComputeParameters(200, plan));
+  EXPECT_EQ(at_200, (Parameters{GraphKind::kComplete, 199, 106, 140, 200, 106}));
+  ASSERT_OK_AND_ASSIGN(const Parameters at_1000, ComputeParameters(1000, plan));
+  EXPECT_EQ(at_1000, (Parameters{GraphKind::kExpander, 98, 41, 700, 274, 161}));
+  EXPECT_EQ(ToString(at_200.graph), "complete");
+  EXPECT_EQ(ToString(at_1000.graph), "unreviewed");
+}
+
+TEST(Parameters, OfTheMaliciousProfileAreRefusedWhereTheMajorityMayBeGone) {
+  model::SecAggPlan plan{model::SecAggProfile::kMalicious, 20, 1000, 200, 450, 80, 20};
+  EXPECT_ERROR(ComputeParameters(100, plan), ErrorCode::kInvalidArgument);
+  plan.corrupt_permille = 500;
+  plan.dropout_permille = 500;
+  EXPECT_ERROR(ComputeParameters(400, plan), ErrorCode::kInvalidArgument);
 }
 
 TEST(Parameters, LeaveEnoughSurvivorsToOpenASecretForEveryRosterSize) {
   for (const std::uint32_t dropout : {0U, 50U, 300U, 500U}) {
-    const model::SecAggPlan plan{model::SecAggProfile::kSemiHonest, 20, 400, 50, dropout, 40, 20};
-    for (std::uint32_t n = 20; n <= 400; ++n) {
-      ASSERT_OK_AND_ASSIGN(const Parameters p, ComputeParameters(n, plan));
-      EXPECT_GT(p.survivors_min, p.threshold) << n;
-      EXPECT_LE(p.threshold, p.neighbours) << n;
+    for (const auto profile :
+         {model::SecAggProfile::kSemiHonest, model::SecAggProfile::kMalicious}) {
+      if (profile == model::SecAggProfile::kMalicious && dropout == 500) continue;
+      const model::SecAggPlan plan{profile, 20, 400, 50, dropout, 40, 20};
+      for (std::uint32_t n = 20; n <= 400; ++n) {
+        ASSERT_OK_AND_ASSIGN(const Parameters p, ComputeParameters(n, plan));
+        EXPECT_GT(p.survivors_min, p.threshold) << n;
+        EXPECT_LE(p.threshold, p.neighbours) << n;
+        EXPECT_LE(p.quorum, p.committee) << n;
+      }
     }
   }
 }

@@ -334,13 +334,15 @@ std::vector<std::uint32_t> SlowRing(std::uint32_t n, const SecretArray<32>& seed
   return ring;
 }
 
+Parameters Ring(std::uint32_t k) { return {GraphKind::kRing, k, 2, 2, 0, 0}; }
+
 TEST(GraphReference, JoinsEachMemberToTheNearestOnTheDocumentedRing) {
   for (const std::uint32_t n : {3U, 4U, 5U, 20U, 21U, 64U, 257U, 700U}) {
     const SecretArray<32> seed = Key(n);
     const auto ring = SlowRing(n, seed);
     for (const std::uint32_t k : {0U, 2U, 4U, (n - 1) / 2 * 2}) {
       if (k >= n) continue;
-      ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, k, seed));
+      ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, Ring(k), seed));
       for (std::uint32_t at = 0; at < n; ++at) {
         std::set<std::uint32_t> expected;
         for (std::uint32_t step = 1; step <= k / 2; ++step) {
@@ -348,7 +350,7 @@ TEST(GraphReference, JoinsEachMemberToTheNearestOnTheDocumentedRing) {
           expected.insert(ring[(at + n - step) % n]);
         }
         const auto neighbours = graph.Neighbours(ring[at]);
-        EXPECT_EQ(neighbours, (std::vector<std::uint32_t>(expected.begin(), expected.end())));
+        EXPECT_TRUE(std::ranges::equal(neighbours, expected));
         EXPECT_EQ(neighbours.size(), k) << n;
         EXPECT_FALSE(graph.AreNeighbours(ring[at], ring[at]));
       }
@@ -359,7 +361,7 @@ TEST(GraphReference, JoinsEachMemberToTheNearestOnTheDocumentedRing) {
 // A Harary graph of degree k holds together whatever k - 1 members are gone.
 TEST(GraphReference, AnyThreeMembersMayGoFromDegreeFour) {
   constexpr std::uint32_t n = 20;
-  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, 4, Key(9)));
+  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, Ring(4), Key(9)));
   std::array<std::uint32_t, n> joined{};  // neighbours as bits
   for (std::uint32_t i = 0; i < n; ++i) {
     for (const std::uint32_t j : graph.Neighbours(i)) joined[i] |= 1U << j;
@@ -393,7 +395,7 @@ TEST(GraphReference, AnyThreeMembersMayGoFromDegreeFour) {
 // members nothing is left, whatever the length, and a shorter vector has the same front.
 TEST(MaskReference, PairMasksOfAGraphCancelInTheSum) {
   constexpr std::uint32_t n = 12;
-  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, 6, Key(1)));
+  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, Ring(6), Key(1)));
   for (const std::size_t dim : {1U, 2047U, 2048U, 2049U, 4097U}) {
     std::vector<std::uint32_t> sum(dim);
     for (std::uint32_t member = 0; member < n; ++member) {

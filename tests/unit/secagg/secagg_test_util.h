@@ -77,6 +77,9 @@ class Recording {
   const Bytes& FromDevice(std::uint32_t device, wire::FrameType type) const {
     return from_device_.at({device, type});
   }
+  bool malicious() const {
+    return session_.plan().secagg.profile == model::SecAggProfile::kMalicious;
+  }
   const ClientConfig& config(std::uint32_t device) { return *session_.device(device).config; }
 
   // A frame the coordinator could have signed.
@@ -118,6 +121,8 @@ class Recording {
     step(client::event::Input{session_.InputOf(device)});
     if (name == "masked") return state;
     message(FrameType::kConfirmRequest);
+    if (name == "confirmed") return state;
+    if (malicious()) message(FrameType::kUnmaskRequest);
     if (name == "unmasked") return state;
     message(FrameType::kClose);
     EXPECT_EQ(NameOf(state), name);
@@ -149,13 +154,13 @@ class Recording {
       return state;
     }
     if (name == "advertising") step(server::event::Deadline{Phase::kTraining});
-    const std::pair<std::string_view, FrameType> phases[] = {{"announced", FrameType::kAdvertise},
-                                                             {"advertising", FrameType::kAdvertise},
-                                                             {"sharing", FrameType::kShares},
-                                                             {"masking", FrameType::kMasked},
-                                                             {"unmasking", FrameType::kUnmask}};
+    const std::pair<std::string_view, FrameType> phases[] = {
+        {"announced", FrameType::kAdvertise}, {"advertising", FrameType::kAdvertise},
+        {"sharing", FrameType::kShares},      {"masking", FrameType::kMasked},
+        {"confirming", FrameType::kConfirm},  {"unmasking", FrameType::kUnmask}};
     for (const auto& [phase, type] : phases) {
       if (phase == "advertising" && name != "advertising") continue;
+      if (phase == "confirming" && !malicious()) continue;
       if (phase == "announced" && name == "advertising") continue;
       answers(type, phase != name);
       if (phase == name) return state;
@@ -206,6 +211,7 @@ inline std::string Describe(const ServerTransition& t) {
   };
   for (const ServerEffect& effect : t.effects) {
     if (const auto* send = std::get_if<server::effect::Send>(&effect)) add(Number(send->type));
+    if (const auto* own = std::get_if<server::effect::SendOwn>(&effect)) add(Number(own->type));
     if (std::holds_alternative<server::effect::PersistSurvivors>(effect)) add("persist survivors");
     if (const auto* timer = std::get_if<server::effect::StartTimer>(&effect)) {
       add("timer " + std::string(ToString(timer->phase)));

@@ -301,9 +301,6 @@ TEST(ServerConfigTest, RefusesWhatCannotBeRun) {
   auto twice = invited;
   twice[1] = twice[0];
   EXPECT_ERROR(create(plan, twice, session.Check()), ErrorCode::kInvalidArgument);
-  model::Plan malicious = plan;
-  malicious.secagg.profile = model::SecAggProfile::kMalicious;
-  EXPECT_ERROR(create(malicious, invited, session.Check()), ErrorCode::kUnimplemented);
   model::Plan fragile = plan;  // no graph holds when nearly everybody may be corrupt or gone
   fragile.secagg.corrupt_permille = 500;
   fragile.secagg.dropout_permille = 450;

@@ -23,8 +23,10 @@ struct Floor {
   // larger of this and privacy.corrupt_permille_min counts.
   std::uint32_t noise_corrupt_permille_min = 100;
   std::uint32_t corrupt_permille_max = 400;  // more is a promise nobody can check
-  std::uint32_t sigma_min = 40;              // bits
-  std::uint32_t dim_max = 1U << 22;          // coordinates of the slice: work, memory, upload
+  std::uint32_t sigma_min = 80;              // bits
+  bool allow_semi_honest =
+      false;  // plans that hold only while the coordinator follows the protocol
+  std::uint32_t dim_max = 1U << 22;  // coordinates of the slice: work, memory, upload
   std::uint32_t roster_max = 100'000;
   double value_max = 1'000;  // a plan may not allow larger model values
   // Every deadline of a plan lies between these, milliseconds: too short a deadline makes dropouts

@@ -73,14 +73,14 @@ struct TaskConfig {
 
   // [task.secagg]
   struct SecAgg {
-    std::string profile = "semi-honest";
-    std::uint32_t roster_min = 20;  // fewer advertisements abandon the round; at least 20
-    std::uint32_t roster_max = 0;   // 0: `cohort`
+    std::string profile = "malicious";  // or "semi-honest"
+    std::uint32_t roster_min = 20;      // fewer advertisements abandon the round; at least 20
+    std::uint32_t roster_max = 0;       // 0: `cohort`
     // Fractions in whole thousandths.
     std::optional<double> gamma;  // corrupt devices; absent: 0.05, with noise 0.10
     double delta = 0.30;          // that leave after the roster froze
-    std::uint32_t sigma = 40;     // statistical security, bits; 20 to 128
-    std::uint32_t eta = 20;       // robustness, bits; 10 to 128
+    std::uint32_t sigma = 0;  // statistical security, bits; 0: 80, semi-honest 40; else 20 to 128
+    std::uint32_t eta = 20;   // robustness, bits; 10 to 128
     friend bool operator==(const SecAgg&, const SecAgg&) = default;
   } secagg;
 
@@ -90,6 +90,7 @@ struct TaskConfig {
     std::uint32_t advertise_ms = 60'000;
     std::uint32_t share_ms = 30'000;
     std::uint32_t mask_ms = 60'000;
+    std::uint32_t confirm_ms = 15'000;
     std::uint32_t unmask_ms = 30'000;
     // What a device that is turned away (full, restarting) is told to wait, and the pause after an
     // abandoned round, times how many there were in a row (at most 12).

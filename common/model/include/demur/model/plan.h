@@ -83,6 +83,7 @@ struct TimeoutPlan {
   std::uint32_t advertise_ms = 0;
   std::uint32_t share_ms = 0;
   std::uint32_t mask_ms = 0;
+  std::uint32_t confirm_ms = 0;
   std::uint32_t unmask_ms = 0;
 
   friend bool operator==(const TimeoutPlan&, const TimeoutPlan&) = default;

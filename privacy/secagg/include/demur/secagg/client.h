@@ -39,7 +39,7 @@ Result<ClientSecrets> DrawClientSecrets(RandomStream& random);
 class ClientConfig {
  public:
   // `certificate`: this device's, DER. `server_key`: the pinned key that signs plans.
-  // kUnimplemented: the profile of the plan. kInvalidArgument: no certificate or no check.
+  // kInvalidArgument: no certificate or no check.
   static Result<ClientConfig> Create(Announcement announcement, crypto::Ed25519KeyPair identity,
                                      Bytes certificate, const crypto::PublicKey& server_key,
                                      CertificateCheck check_certificate);
@@ -64,13 +64,14 @@ enum class ClientAbort : std::uint8_t {
   kStopped = 1,       // the shell asked
   kBadSignature = 2,  // not the coordinator's
   kMalformed = 3,
-  kOutOfOrder = 4,  // a message ahead of its time, or of a profile that does not run
+  kOutOfOrder = 4,  // a message ahead of its time, or of another profile
   kSecondBody = 5,  // a message of a type it had accepted, with other content
-  kRoster = 6,      // size, nonce, indices, keys or certificates of the roster
-  kGraph = 7,       // neighbours that are not the graph's
+  kRoster = 6,      // size, nonce, indices, keys, certificates or proof of the roster
+  kGraph = 7,       // neighbours or a committee that are not the session's
   kSurvivors = 8,   // a survivor set that is too small, does not hold us, or is no subset
   kShares = 9,      // fewer than t shares arrived intact
   kInternal = 10,
+  kConfirmations = 11,  // the committee did not sign the survivor set that we were shown
 };
 std::string_view ToString(ClientAbort reason) noexcept;
 
@@ -89,15 +90,24 @@ struct Log {
 
 struct Neighbour {
   std::uint32_t index = 0;
+  crypto::PublicKey identity_key{};
   crypto::PublicKey channel_key{};
   crypto::PublicKey mask_key{};
   SecretArray<32> open_key;  // of what this neighbour dealt to us; wiped once used
+};
+// One of the committee, as the roster proves it. Whether the authority certified the key is known
+// of neighbours and ourselves; of the others it is seen when they sign.
+struct Seat {
+  std::uint32_t index = 0;
+  crypto::PublicKey identity_key{};
+  bool certified = false;
 };
 struct Place {  // this member's place in the session
   SessionFacts facts;
   Parameters parameters;
   std::uint32_t index = 0;
   std::vector<Neighbour> neighbours;  // ascending
+  std::vector<Seat> committee;        // ascending; empty in the semi-honest profile
 };
 struct ReceivedShares {
   std::uint32_t dealer = 0;
@@ -131,6 +141,15 @@ struct Masked {  // M5 is out; own secrets are gone
   Log log;
   Place place;
   MemberSet shared;
+  std::vector<ReceivedShares> shares;
+};
+// M6 is in, and M7 is out where this member is of the committee: bound to one survivor set. Waits
+// for the others' signatures. Malicious profile.
+struct Confirmed {
+  Log log;
+  Place place;
+  MemberSet survivors;  // U3
+  Hash256 transcript{};
   std::vector<ReceivedShares> shares;
 };
 struct Unmasked {  // M9 is out; nothing secret is left
@@ -195,8 +214,8 @@ struct Failed {
 
 using ClientState =
     std::variant<client::state::Idle, client::state::Advertised, client::state::Shared,
-                 client::state::Ready, client::state::Masked, client::state::Unmasked,
-                 client::state::Closed, client::state::Aborted>;
+                 client::state::Ready, client::state::Masked, client::state::Confirmed,
+                 client::state::Unmasked, client::state::Closed, client::state::Aborted>;
 using ClientEvent = std::variant<client::event::Start, client::event::Message, client::event::Input,
                                  client::event::Reconnected, client::event::Stop>;
 using ClientEffect = std::variant<client::effect::Send, client::effect::NeedInput,

@@ -14,6 +14,7 @@
 #include "demur/dp/ledger.h"
 #include "demur/secagg/graph.h"
 #include "demur/secagg/member_set.h"
+#include "demur/secagg/merkle.h"
 #include "demur/secagg/parameters.h"
 #include "demur/secagg/session.h"
 #include "demur/secagg/shamir.h"
@@ -36,7 +37,8 @@ enum class Phase : std::uint8_t {
   kAdvertise = 2,
   kShare = 3,
   kMask = 4,
-  kUnmask = 5
+  kConfirm = 5,  // malicious profile
+  kUnmask = 6
 };
 std::string_view ToString(Phase phase) noexcept;
 
@@ -44,7 +46,7 @@ class ServerConfig {
  public:
   // `invited`: the cohort, each once, at least roster_min and at most roster_max.
   // `server_nonce`: 32 fresh random bytes, kept to this process until M2 opens them.
-  // Signs M0. kUnimplemented: the profile of the plan. kInvalidArgument: an invalid plan, a cohort
+  // Signs M0. kInvalidArgument: an invalid plan, a cohort
   // of the wrong size or with a double, a roster_min whose parameters do not exist, no check.
   // kInternal: the library failed.
   static Result<ServerConfig> Create(const model::Plan& plan, crypto::Ed25519KeyPair signing_key,
@@ -73,18 +75,19 @@ class ServerConfig {
 enum class Fault : std::uint8_t {
   kMalformed = 1,
   kBadSignature = 2,
-  kOutOfOrder = 3,       // ahead of its phase, or a message that members do not send
-  kSecondBody = 4,       // a second, different body of one type
-  kWrongRound = 5,       // another announcement or session
-  kCertificate = 6,      // not certified, or not this member's key
-  kBadKey = 7,           // low order, not canonical, or one key used twice
-  kDuplicateKey = 8,     // a key that another member advertises too
-  kWrongNeighbours = 9,  // shares for or of others than the graph's neighbours
-  kSurvivorSet = 10,     // masked under another U2
-  kBadVector = 11,       // packed bytes do not fit
-  kWrongKind = 12,       // reveals the kind of share that the survivor set forbids
-  kShareMismatch = 13,   // a holder's share is not the one its dealer signed the hash of
-  kBadDealing = 14,      // a dealer's shares open to something else than it advertised
+  kOutOfOrder = 3,        // ahead of its phase, or a message that members do not send
+  kSecondBody = 4,        // a second, different body of one type
+  kWrongRound = 5,        // another announcement or session
+  kCertificate = 6,       // not certified, or not this member's key
+  kBadKey = 7,            // low order, not canonical, or one key used twice
+  kDuplicateKey = 8,      // a key that another member advertises too
+  kWrongNeighbours = 9,   // shares for or of others than the graph's neighbours
+  kSurvivorSet = 10,      // masked under another U2
+  kBadVector = 11,        // packed bytes do not fit
+  kWrongKind = 12,        // reveals the kind of share that the survivor set forbids
+  kShareMismatch = 13,    // a holder's share is not the one its dealer signed the hash of
+  kBadDealing = 14,       // a dealer's shares open to something else than it advertised
+  kBadConfirmation = 15,  // a signature over another transcript than this session's
 };
 std::string_view ToString(Fault fault) noexcept;
 
@@ -92,10 +95,11 @@ enum class ServerAbort : std::uint8_t {
   kStopped = 1,  // the shell asked
   kRosterTooSmall = 2,
   kTooFewShared = 3,     // |U2|, or a member with fewer than t neighbours in it
-  kTooFewSurvivors = 4,  // |U3|, or a member with fewer than t neighbours in it
+  kTooFewSurvivors = 4,  // |U3|, a member with fewer than t neighbours in it, or no quorum in it
   kTooFewShares = 5,     // a secret with fewer than t shares revealed
   kBadDealing = 6,       // a secret that cannot be opened because of its dealer
   kInternal = 7,
+  kTooFewConfirmed = 8,  // the committee's quorum did not sign U3
 };
 std::string_view ToString(ServerAbort reason) noexcept;
 
@@ -130,12 +134,15 @@ struct RosterMember {
   crypto::PublicKey channel_key{};
   crypto::PublicKey mask_key{};
   Hash256 self_commitment{};
+  Hash256 rest{};
 };
 struct Frozen {
   SessionFacts facts;
   Parameters parameters;
   Graph graph;
-  std::vector<RosterMember> roster;  // by index
+  std::vector<RosterMember> roster;      // by index
+  MerkleTree tree;                       // over the roster
+  std::vector<std::uint32_t> committee;  // ascending; empty in the semi-honest profile
 };
 // What one dealer sent in M3, in the order of its neighbours.
 struct Dealing {
@@ -172,7 +179,7 @@ struct Masking {  // U2 is frozen, M4 is out
   MemberSet survivors;             // U3 so far
   std::vector<std::uint32_t> sum;  // of the masked vectors, mod 2^32
 };
-struct Unmasking {  // U3 is frozen and durable, M6 is out
+struct Confirming {  // U3 is frozen and durable, M6 is out; the committee signs
   Core core;
   Frozen frozen;
   std::vector<DealtHashes> hashes;  // by dealer
@@ -180,7 +187,21 @@ struct Unmasking {  // U3 is frozen and durable, M6 is out
   MemberSet survivors;
   std::vector<std::uint32_t> sum;
   std::shared_ptr<const Bytes> confirm_frame;
-  std::vector<OpenedShares> opened;  // by dealer
+  Hash256 transcript{};
+  std::vector<wire::Confirmation> confirmations;  // in order of arrival
+};
+// Shares are asked for: by M6 in the semi-honest profile, by M8 in the malicious one.
+struct Unmasking {
+  Core core;
+  Frozen frozen;
+  std::vector<DealtHashes> hashes;  // by dealer
+  MemberSet shared;
+  MemberSet survivors;
+  std::vector<std::uint32_t> sum;
+  std::shared_ptr<const Bytes> confirm_frame;
+  Hash256 transcript{};
+  std::shared_ptr<const Bytes> unmask_frame;  // null in the semi-honest profile
+  std::vector<OpenedShares> opened;           // by dealer
 };
 struct Summed {  // the sum is with the shell, which commits or not
   Core core;
@@ -221,6 +242,12 @@ struct Send {
   wire::FrameType type = wire::FrameType::kAnnounce;
   std::shared_ptr<const Bytes> frame;
 };
+// A frame that is this member's alone: the shell asks for it with MakeOwnFrame when it can send
+// it, so that not all of them have to exist at once.
+struct SendOwn {
+  MemberId to{};
+  wire::FrameType type = wire::FrameType::kRoster;  // or kInbox
+};
 // Must be durable before any later effect of the step: U3, and that shares are about to be asked
 // for (from here on the round is charged, whatever becomes of it).
 struct PersistSurvivors {
@@ -251,14 +278,15 @@ struct Evidence {
 
 using ServerState =
     std::variant<server::state::Announced, server::state::Advertising, server::state::Sharing,
-                 server::state::Masking, server::state::Unmasking, server::state::Summed,
-                 server::state::Done, server::state::Aborted>;
+                 server::state::Masking, server::state::Confirming, server::state::Unmasking,
+                 server::state::Summed, server::state::Done, server::state::Aborted>;
 using ServerEvent =
     std::variant<server::event::Message, server::event::Left, server::event::Deadline,
                  server::event::Finish, server::event::Stop>;
 using ServerEffect =
-    std::variant<server::effect::Send, server::effect::PersistSurvivors, server::effect::StartTimer,
-                 server::effect::SumReady, server::effect::Abandoned, server::effect::Evidence>;
+    std::variant<server::effect::Send, server::effect::SendOwn, server::effect::PersistSurvivors,
+                 server::effect::StartTimer, server::effect::SumReady, server::effect::Abandoned,
+                 server::effect::Evidence>;
 
 struct ServerTransition {
   ServerState next;
@@ -271,6 +299,12 @@ struct ServerTransition {
 ServerTransition StartServer(const ServerConfig& config, dp::RoundPermit permit);
 
 ServerTransition Step(ServerState state, ServerEvent event, const ServerConfig& config);
+
+// The frame of an effect::SendOwn. `state`: the one of its transition, or a later one. Null: the
+// session has moved on and nobody waits for it any more, or the library failed, which shows in the
+// member's silence.
+std::shared_ptr<const Bytes> MakeOwnFrame(const ServerState& state, const ServerConfig& config,
+                                          const MemberId& to, wire::FrameType type);
 
 // "masking"; for logs.
 std::string_view NameOf(const ServerState& state) noexcept;

@@ -10,6 +10,7 @@
 #include "demur/base/secret.h"
 #include "demur/crypto/keys.h"
 #include "demur/model/plan.h"
+#include "demur/secagg/member_set.h"
 #include "demur/wire/frame.h"
 #include "demur/wire/plan_codec.h"
 #include "demur/wire/secagg_messages.h"
@@ -53,12 +54,8 @@ struct Announcement {
 // coordinator key, then form, then Plan::Validate. What the plan asks for is the device's policy to
 // judge.
 // kPermissionDenied: another key signed it. kInvalidArgument: malformed or invalid.
-// kUnimplemented: a profile that this version does not run.
 Result<Announcement> OpenAnnouncement(ByteView frame, const crypto::PublicKey& server_key,
                                       const wire::PlanLimits& limits = {});
-
-// kUnimplemented unless the profile is the semi-honest one.
-Status CheckProfile(const model::SecAggPlan& plan);
 
 // What every derivation after the roster is bound to.
 struct SessionFacts {
@@ -72,11 +69,11 @@ struct SessionFacts {
 SessionFacts MakeSession(const Announcement& announcement, const Hash256& server_nonce,
                          const Hash256& root, std::uint32_t n);
 
-// Merkle tree of RFC 6962 over one leaf a member, in roster order.
-// Leaf: SHA-256(0x00, identity key, SHA-256(certificate), channel key, mask key, nonce, comB).
-Hash256 RosterLeaf(const wire::Advertise& member);
-// Node: SHA-256(0x01, left, right). `leaves` must not be empty (checked).
-Hash256 MerkleRoot(std::span<const Hash256> leaves);
+// The roster is the hash tree of merkle.h over one leaf a member, in order of the identity keys.
+// rest = SHA-256("fsa1/rest", SHA-256(certificate), channel key, mask key, nonce, comB);
+// leaf = SHA-256(0x00, identity key, rest).
+Hash256 RosterRest(const wire::Advertise& member);
+Hash256 RosterLeaf(const crypto::PublicKey& identity_key, const Hash256& rest);
 
 // comB = SHA-256("fsa1/comB", A, identity key, self seed).
 Hash256 SelfCommitment(const Hash256& announce_hash, const crypto::PublicKey& identity_key,
@@ -87,6 +84,18 @@ Result<crypto::X25519KeyPair> KeyPairFromSeed(const Hash256& announce_hash,
                                               const SecretArray<32>& seed);
 // HKDF(session, R, "fsa1/graph").
 SecretArray<32> GraphSeed(const SessionFacts& facts);
+// HKDF(session, R, "fsa1/committee").
+SecretArray<32> CommitteeSeed(const SessionFacts& facts);
+
+// T = SHA-256("fsa1/confirm", session, R, model hash, H(params), U2, U3): what a committee member
+// puts its name to, once in a session.
+Hash256 ConfirmTranscript(const SessionFacts& facts, const MemberSet& shared,
+                          const MemberSet& survivors);
+// Ed25519 over "fsa1/confirmed", T. kInternal: the library failed.
+Result<crypto::Signature> SignTranscript(const crypto::Ed25519KeyPair& key,
+                                         const Hash256& transcript);
+bool VerifyTranscript(const crypto::PublicKey& key, const Hash256& transcript,
+                      const crypto::Signature& signature);
 
 struct KeyedMember {
   std::uint32_t index = 0;
