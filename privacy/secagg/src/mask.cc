@@ -19,20 +19,18 @@ constexpr std::size_t kWordsPerBlock = crypto::kCtrBlockLen / sizeof(std::uint32
 constexpr std::size_t kBatch = 16;
 constexpr std::size_t kStep = 16;  // words added at a time: a constant, so that they are a vector
 
-// values[i] += words[i], or -=.
+// values[i] += words[i], or -=. The two do not overlap.
 template <MaskSign kSign>
-void Accumulate(const std::uint32_t* words, std::span<std::uint32_t> values) noexcept {
+void Accumulate(const std::uint32_t* __restrict words, std::uint32_t* __restrict values,
+                std::size_t count) noexcept {
   const auto with = [](std::uint32_t value, std::uint32_t word) {
     return kSign == MaskSign::kAdd ? value + word : value - word;
   };
   std::size_t i = 0;
-  for (; i + kStep <= values.size(); i += kStep) {
-    std::array<std::uint32_t, kStep> step;
-    std::copy_n(values.data() + i, kStep, step.data());
-    for (std::size_t j = 0; j < kStep; ++j) step[j] = with(step[j], words[i + j]);
-    std::copy_n(step.data(), kStep, values.data() + i);
+  for (; i + kStep <= count; i += kStep) {
+    for (std::size_t j = 0; j < kStep; ++j) values[i + j] = with(values[i + j], words[i + j]);
   }
-  for (; i < values.size(); ++i) values[i] = with(values[i], words[i]);
+  for (; i < count; ++i) values[i] = with(values[i], words[i]);
 }
 
 }  // namespace
@@ -59,9 +57,9 @@ Status ApplyMasks(std::span<const MaskTerm> terms, std::span<std::uint32_t> valu
       for (std::size_t i = 0; i < batch.size() && status.has_value(); ++i) {
         status = streams[i].Keystream((first_coordinate + first) / kWordsPerBlock, stream_bytes);
         if (batch[i].sign == MaskSign::kAdd) {
-          Accumulate<MaskSign::kAdd>(words.data(), chunk);
+          Accumulate<MaskSign::kAdd>(words.data(), chunk.data(), chunk.size());
         } else {
-          Accumulate<MaskSign::kSubtract>(words.data(), chunk);
+          Accumulate<MaskSign::kSubtract>(words.data(), chunk.data(), chunk.size());
         }
       }
     }

@@ -120,6 +120,17 @@ TYPED_TEST(ReedSolomonFieldTest, BadPointsAreRefused) {
   EXPECT_OK(ReedSolomon<TypeParam>::Create(zero));  // 0 is only where sharings keep the secret
 }
 
+TEST(ReedSolomonTest, MisuseStopsTheProgram) {
+  const std::uint64_t xs[] = {1, 2, 3};
+  ASSERT_OK_AND_ASSIGN(const auto code, ReedSolomon<ShareField>::Create(xs));
+  const std::uint64_t ys[] = {1, 2, 3};
+  const std::uint64_t unreduced[] = {1, kMersenne61, 3};
+  EXPECT_DEATH(static_cast<void>(code.Decode(ys, 0)), "threshold");
+  EXPECT_DEATH(static_cast<void>(code.Decode(ys, 4)), "threshold");
+  EXPECT_DEATH(static_cast<void>(code.Decode(std::span(ys).first(2), 1)), "threshold");
+  EXPECT_DEATH(static_cast<void>(code.Decode(unreduced, 1)), "elements");
+}
+
 // --- Secrets
 // ----------------------------------------------------------------------------------------------
 

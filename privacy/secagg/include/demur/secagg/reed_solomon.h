@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "demur/base/check.h"
 #include "demur/base/result.h"
 #include "demur/secagg/shamir.h"
 
@@ -82,6 +83,8 @@ class ReedSolomon {
   // 1 <= threshold <= m.
   std::optional<Decoded> Decode(std::span<const Element> ys, std::size_t threshold) const {
     const std::size_t m = xs_.size();
+    DEMUR_CHECK(threshold >= 1 && threshold <= m && ys.size() == m, "1 <= threshold <= values");
+    DEMUR_CHECK(std::all_of(ys.begin(), ys.end(), Field::IsElement), "values are elements");
     // Euclid on the product of X - x_i and the interpolant keeps rest = v y at every point. Below
     // degree (m + threshold) / 2 the rest is v f, and v has at most (m - threshold) / 2 zeros: a
     // value that f does not take lies at one of them, so more are never wrong.
