@@ -1,5 +1,6 @@
 #include "secagg_commands.h"
 
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <utility>
@@ -47,9 +48,9 @@ Result<LeaveAt> LeaveAtOf(const std::string& name) {
 
 // A line for a person.
 std::string Line(const SecAggOptions& options, const SecAggFigures& f) {
-  char text[256];
+  std::array<char, 256> text{};
   std::snprintf(
-      text, sizeof text,
+      text.data(), text.size(),
       "seed %llu: %s; client %.1f ms, %llu bytes up, %llu down; coordinator ingest %.3f s, "
       "unmask %.3f s, peak %.1f MB",
       static_cast<unsigned long long>(options.seed),
@@ -59,7 +60,7 @@ std::string Line(const SecAggOptions& options, const SecAggFigures& f) {
       f.client_cpu_ms.median, static_cast<unsigned long long>(f.client_upload_bytes),
       static_cast<unsigned long long>(f.client_download_bytes), f.server_ingest_s,
       f.server_unmask_s, static_cast<double>(f.server_peak_bytes) / 1e6);
-  return text;
+  return text.data();
 }
 
 // An abandoned session is as it should be only where more left than the plan allows for.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -55,6 +56,16 @@ Result<crypto::Ed25519KeyPair> IdentityOf(RandomSource& random, std::uint64_t wh
   return crypto::Ed25519FromSeed(seed);
 }
 
+// A device's vector: uniform over all, drawn again whenever it is needed.
+Result<std::vector<std::uint32_t>> InputOf(const SecAggOptions& options, RandomSource& random,
+                                           std::uint32_t number) {
+  std::vector<std::uint32_t> values(options.dim);
+  DEMUR_TRY(const auto stream, StreamOf(random, Use::kInput, number));
+  DEMUR_RETURN_IF_ERROR(stream->Fill(std::as_writable_bytes(std::span(values))));
+  secagg::Reduce(values, options.bits);
+  return values;
+}
+
 // The identity authority, in memory.
 class Authority {
  public:
@@ -83,11 +94,12 @@ class Authority {
 
 // As a device and a coordinator without revocations check a certificate. The time that it takes is
 // added to `spent` (borrowed), where there is one.
-secagg::CertificateCheck CheckOf(Bytes authority, std::chrono::nanoseconds* spent) {
-  return [authority = std::move(authority), spent](ByteView der) -> Result<crypto::PublicKey> {
+secagg::CertificateCheck CheckOf(ByteView authority, std::chrono::nanoseconds* spent) {
+  return [verifier = crypto::CertificateVerifier::Create(authority),
+          spent](ByteView der) -> Result<crypto::PublicKey> {
+    if (!verifier) return verifier.error();
     const auto before = ThreadCpuTime();
-    const auto certificate =
-        crypto::VerifyCertificate(der, authority, kNow, crypto::CertificateKind::kDevice);
+    const auto certificate = verifier->Verify(der, kNow, crypto::CertificateKind::kDevice);
     if (spent != nullptr) *spent += ThreadCpuTime() - before;
     if (!certificate) return certificate.error();
     return certificate->public_key;
@@ -176,8 +188,6 @@ class Devices {
   Result<secagg::ClientTransition> Begin(std::uint32_t number, ByteView announce_frame);
   Status Take(std::uint32_t number, secagg::ClientTransition transition, Link& link);
   Status Send(std::uint32_t number, const effect::Send& send, Link& link);
-  Result<std::vector<std::uint32_t>> InputOf(std::uint32_t number) const;
-  Result<bool> SumIsExact() const;
 
   const SecAggOptions& options_;
   RandomSource& random_;
@@ -292,7 +302,7 @@ Status Devices::Take(std::uint32_t number, secagg::ClientTransition transition, 
     if (const auto* send = std::get_if<effect::Send>(&one)) {
       DEMUR_RETURN_IF_ERROR(Send(number, *send, link));
     } else if (std::holds_alternative<effect::NeedInput>(one)) {
-      DEMUR_TRY(auto input, InputOf(number));
+      DEMUR_TRY(auto input, InputOf(options_, random_, number));
       const auto before = ThreadCpuTime();
       auto masked =
           secagg::Step(std::move(*device.state), event::Input{std::move(input)}, *device.config);
@@ -322,25 +332,6 @@ Status Devices::Send(std::uint32_t number, const effect::Send& send, Link& link)
   }
   DEMUR_RETURN_IF_ERROR(link.Send(PacketKind::kFrame, number, type, body));
   return ReadUntilIdle(link);
-}
-
-// Uniform over all vectors; drawn again whenever it is needed.
-Result<std::vector<std::uint32_t>> Devices::InputOf(std::uint32_t number) const {
-  std::vector<std::uint32_t> values(options_.dim);
-  DEMUR_TRY(const auto stream, StreamOf(random_, Use::kInput, number));
-  DEMUR_RETURN_IF_ERROR(stream->Fill(std::as_writable_bytes(std::span(values))));
-  secagg::Reduce(values, options_.bits);
-  return values;
-}
-
-Result<bool> Devices::SumIsExact() const {
-  std::vector<std::uint32_t> expected(options_.dim);
-  for (const std::uint32_t number : survivors_) {
-    DEMUR_TRY(const auto input, InputOf(number));
-    for (std::size_t w = 0; w < expected.size(); ++w) expected[w] += input[w];
-  }
-  secagg::Reduce(expected, options_.bits);
-  return expected == sum_;
 }
 
 Result<double> NumberOf(const Json& report, std::string_view key) {
@@ -388,7 +379,7 @@ Result<SecAggFigures> Devices::Figures(const SecAggParameters& parameters) const
   }
   if (!out.ok) return out;
   out.survivors = static_cast<std::uint32_t>(survivors_.size());
-  DEMUR_TRY(out.exact, SumIsExact());
+  DEMUR_TRY(out.exact, IsSumOf(options_, survivors_, sum_));
   return out;
 }
 
@@ -421,6 +412,18 @@ Result<CoordinatorSetup> SetUpCoordinator(const SecAggOptions& options, RandomSo
 }
 
 }  // namespace
+
+Result<bool> IsSumOf(const SecAggOptions& options, std::span<const std::uint32_t> devices,
+                     std::span<const std::uint32_t> sum) {
+  seeded::SeededRandom random(options.seed);
+  std::vector<std::uint32_t> expected(options.dim);
+  for (const std::uint32_t number : devices) {
+    DEMUR_TRY(const auto input, InputOf(options, random, number));
+    for (std::size_t w = 0; w < expected.size(); ++w) expected[w] += input[w];
+  }
+  secagg::Reduce(expected, options.bits);
+  return std::equal(expected.begin(), expected.end(), sum.begin(), sum.end());
+}
 
 Result<SecAggFigures> RunSecAggSession(const SecAggOptions& options) {
   DEMUR_TRY(const SecAggParameters parameters,

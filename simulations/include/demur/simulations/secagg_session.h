@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -86,6 +87,11 @@ struct SecAggFigures {
 // Errors of FindSecAggParameters; kInvalidArgument too for dim and bits. kInternal: the child
 // failed. A session that is abandoned is a result, not an error.
 Result<SecAggFigures> RunSecAggSession(const SecAggOptions& options);
+
+// Whether `sum` is the sum mod 2^bits of the inputs that these devices (numbers below
+// options.clients) have in the session of `options`. kInternal: the stream failed.
+Result<bool> IsSumOf(const SecAggOptions& options, std::span<const std::uint32_t> devices,
+                     std::span<const std::uint32_t> sum);
 
 // The objects that `demur-sim secagg` and `secagg-params` print (docs/simulations.md).
 Json ToJson(const SecAggParameters& parameters);
