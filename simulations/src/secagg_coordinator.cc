@@ -116,6 +116,13 @@ class Coordinator {
     const auto frame = std::exchange(e.frame, nullptr);
     return link_.Send(PacketKind::kFrame, number_of_.at(e.to), e.type, *frame);
   }
+  Status Do(effect::SendOwn& e) {
+    const auto before = ThreadCpuTime();
+    const auto frame = secagg::MakeOwnFrame(*state_, config_, e.to, e.type);
+    cpu_s_[std::string(secagg::NameOf(*state_))] += Seconds(ThreadCpuTime() - before);
+    if (!frame) return {};  // the session has moved on
+    return link_.Send(PacketKind::kFrame, number_of_.at(e.to), e.type, *frame);
+  }
   Status Do(effect::StartTimer& e) {
     timer_ = e.phase;
     return {};

@@ -21,12 +21,6 @@ model::SecAggPlan SecAggPart(std::uint32_t clients, std::uint32_t corrupt_permil
   return {profile, clients, clients, corrupt_permille, dropout_permille, sigma, 20};
 }
 
-std::string_view LabelOf(std::uint32_t clients, std::uint32_t neighbours,
-                         model::SecAggProfile profile) {
-  if (profile == model::SecAggProfile::kSemiHonest) return "published";
-  return neighbours + 1 == clients ? "complete" : "unreviewed";
-}
-
 }  // namespace
 
 std::uint32_t SecAggOptions::Leaving() const noexcept {
@@ -46,14 +40,17 @@ Result<SecAggParameters> FindSecAggParameters(std::uint32_t clients, std::uint32
   auto found = secagg::ComputeParameters(
       clients, SecAggPart(clients, corrupt_permille, dropout_permille, profile));
   if (!found) {
-    const bool profile_runs = found.error().code() != ErrorCode::kUnimplemented;
     return std::move(found).error().WithContext(
-        profile_runs ? "--clients, --corrupt and --dropout do not go together" : "--profile");
+        "--clients, --corrupt and --dropout do not go together");
   }
   SecAggParameters out;
   out.neighbours = found->neighbours;
   out.threshold = found->threshold;
-  out.label = LabelOf(clients, found->neighbours, profile);
+  if (found->committee > 0) {
+    out.committee = found->committee;
+    out.quorum = found->quorum;
+  }
+  out.label = secagg::ToString(found->graph);
   return out;
 }
 
@@ -77,7 +74,7 @@ Result<model::Plan> SecAggSessionPlan(const SecAggOptions& options) {
   plan.privacy.rounds_max = 1;
   plan.secagg = SecAggPart(options.clients, options.corrupt_permille, options.dropout_permille,
                            options.profile);
-  plan.timeouts = {kTimeoutMs, kTimeoutMs, kTimeoutMs, kTimeoutMs, kTimeoutMs};
+  plan.timeouts = {kTimeoutMs, kTimeoutMs, kTimeoutMs, kTimeoutMs, kTimeoutMs, kTimeoutMs};
   DEMUR_RETURN_IF_ERROR(plan.Validate());
   return plan;
 }

@@ -47,7 +47,7 @@ struct SecAggParameters {
 };
 
 // kInvalidArgument, with the flag of the command that is to blame ("--clients: ..."): out of range,
-// or no parameters hold. kUnimplemented: a profile that this version does not run.
+// or no parameters hold.
 Result<SecAggParameters> FindSecAggParameters(std::uint32_t clients, std::uint32_t corrupt_permille,
                                               std::uint32_t dropout_permille,
                                               model::SecAggProfile profile);
