@@ -39,12 +39,14 @@ void PrintRow(std::uint32_t n, model::SecAggProfile profile, std::uint32_t sigma
 }
 
 void PrintParameters() {
+  using model::SecAggProfile;
   for (const std::uint32_t n : {20U, 60U, 100U, 190U, 300U, 1000U, 10000U}) {
-    PrintRow(n, model::SecAggProfile::kSemiHonest, 40);
+    PrintRow(n, SecAggProfile::kSemiHonest, 40);
   }
+  for (const std::uint32_t n : {20U, 60U, 100U, 200U}) PrintRow(n, SecAggProfile::kMalicious, 80);
   for (const std::uint32_t sigma : {40U, 80U}) {
-    for (const std::uint32_t n : {20U, 60U, 100U, 200U, 201U, 220U, 300U, 500U, 1000U, 10000U}) {
-      PrintRow(n, model::SecAggProfile::kMalicious, sigma);
+    for (const std::uint32_t n : {201U, 300U, 500U, 1000U, 10000U}) {
+      PrintRow(n, SecAggProfile::kMalicious, sigma);
     }
   }
 }
