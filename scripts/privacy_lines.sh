@@ -28,7 +28,8 @@ others_of() {
       tests/fuzz/device_account_fuzz.cc tests/support/csv_table.h tests/support/dp_fixtures.h ;;
     secagg) say tests/fuzz/secagg_client_step_fuzz.cc tests/fuzz/secagg_server_step_fuzz.cc \
       tests/fuzz/secagg_fuzz_world.h tests/support/secagg_session.h tests/support/share_oracle.h \
-      tests/integration/share_oracle_test.cc ;;
+      tests/integration/share_oracle_test.cc tests/vectors/secagg_transcript.h \
+      tests/vectors/secagg_vectors_test.cc ;;
     seeded) ;;
     *) fail "privacy/$1 is new: say in scripts/privacy_lines.sh which tests are its own" ;;
   esac
