@@ -149,9 +149,10 @@ TEST(EligibleTest, DrawsItsShareAnewForEveryBeaconTaskAndRound) {
   for (std::uint32_t i = 0; i < 4000; ++i) {
     const bool base = Eligible(Sample().beacon, {}, {1, 7}, Identity(i), kHalf);
     drawn += base ? 1 : 0;
-    changed[0] += base != Eligible(other_beacon, {}, {1, 7}, Identity(i), kHalf) ? 1 : 0;
-    changed[1] += base != Eligible(Sample().beacon, other_task, {1, 7}, Identity(i), kHalf) ? 1 : 0;
-    changed[2] += base != Eligible(Sample().beacon, {}, {1, 8}, Identity(i), kHalf) ? 1 : 0;
+    changed[0] += base != Eligible(other_beacon, {}, {1, 7}, Identity(i), kHalf) ? 1U : 0U;
+    changed[1] +=
+        base != Eligible(Sample().beacon, other_task, {1, 7}, Identity(i), kHalf) ? 1U : 0U;
+    changed[2] += base != Eligible(Sample().beacon, {}, {1, 8}, Identity(i), kHalf) ? 1U : 0U;
   }
   EXPECT_NEAR(drawn, 2000, 200);
   for (const std::uint32_t count : changed) EXPECT_NEAR(count, 2000, 200);
