@@ -16,7 +16,7 @@ set(DEMUR_PARTS
   "privacy/dp             : common/base common/model privacy/crypto"
   "privacy/secagg         : common/base common/model common/wire privacy/crypto privacy/dp"
   "client                 : common/base common/model common/wire common/net common/storage common/learning common/learning_local privacy/crypto privacy/dp privacy/secagg"
-  "authority              : common/base common/wire common/net common/storage privacy/crypto"
+  "authority              : common/base common/wire common/net common/storage privacy/crypto privacy/secagg"
   "coordinator            : common/base common/model common/wire common/net common/storage common/learning common/learning_server privacy/crypto privacy/dp privacy/secagg"
   "simulations            : common/base common/model common/wire common/net common/storage common/learning common/learning_local common/learning_server privacy/crypto privacy/seeded privacy/dp privacy/secagg client authority coordinator")
 

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kMillisMax = 86'400'000;
 constexpr std::array kPrivacy = {"noise", "none"};
+constexpr std::array kCohort = {"server-chosen", "authority"};
 
 std::string Resolve(const std::string& folder, const std::string& path) {
   if (path.empty()) return path;
@@ -39,6 +40,7 @@ void ReadPaths(Config& config, HostConfig* out) {
 void ReadFloor(Config::Table section, Floor* floor) {
   dp::DeviceFloor& privacy = floor->privacy;
   std::string kind = privacy.allow_no_noise ? kPrivacy[1] : kPrivacy[0];
+  std::string cohort = kCohort[floor->require_drawn_cohort ? 1 : 0];
   std::vector<std::string> algorithms;
   section.Read("privacy", &kind)
       .Read("epsilon_round_max", &privacy.epsilon_round_max, 1e-6, 1e3)
@@ -54,6 +56,8 @@ void ReadFloor(Config::Table section, Floor* floor) {
       .Read("corrupt_permille_max", &floor->corrupt_permille_max, 0, 1000)
       .Read("sigma_min", &floor->sigma_min, 20, 128)
       .Read("allow_semi_honest", &floor->allow_semi_honest)
+      .Read("cohort", &cohort)
+      .Read("population_corrupt_permille", &floor->population_corrupt_permille, 0, 500)
       .Read("dim_max", &floor->dim_max, 1, std::int64_t{model::kMaxCoordinates})
       .Read("roster_max", &floor->roster_max, 20, 1'000'000)
       .Read("value_max", &floor->value_max, 1e-3, 1e9)
@@ -66,6 +70,10 @@ void ReadFloor(Config::Table section, Floor* floor) {
     section.Reject("privacy", "must be \"noise\" or \"none\" (no differential privacy)");
   }
   privacy.allow_no_noise = kind == kPrivacy[1];
+  if (cohort != kCohort[0] && cohort != kCohort[1]) {
+    section.Reject("cohort", "must be \"authority\" or \"server-chosen\" (both are accepted)");
+  }
+  floor->require_drawn_cohort = cohort == kCohort[1];
   if (const Status status = floor->Validate(); !status) {
     section.Reject("privacy", status.error().message());
   }
@@ -123,6 +131,10 @@ void WriteFloor(const Floor& floor, ConfigWriter* out) {
   out->Number("dropout_permille_max", privacy.dropout_permille_max);
   out->Number("sigma_min", floor.sigma_min, "bits of statistical security");
   out->Flag("allow_semi_honest", floor.allow_semi_honest, "plans that trust the coordinator");
+  out->Text("cohort", kCohort[floor.require_drawn_cohort ? 1 : 0],
+            "\"authority\": only cohorts that the authority's beacon draws");
+  out->Number("population_corrupt_permille", floor.population_corrupt_permille,
+              "of everybody enrolled: what a drawn cohort is bounded from");
   out->Number("dim_max", floor.dim_max, "coordinates: work, memory, upload");
   out->Number("roster_max", floor.roster_max);
   out->Real("value_max", floor.value_max, "largest model value that a plan may allow");

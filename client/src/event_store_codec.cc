@@ -108,6 +108,7 @@ Bytes EncodeTask(const TaskRecord& record) {
     out.U32(terms.roster_min).U32(terms.survivors_min).U32(terms.corrupt_permille);
     out.U32(terms.sigma).U8(static_cast<std::uint8_t>(terms.profile));
   }
+  out.U64(record.population_epoch);
   return std::move(out).bytes();
 }
 
@@ -125,6 +126,10 @@ Result<TaskRecord> DecodeTask(ByteView bytes) {
   if (has_terms != 0) {
     record.terms.emplace();
     DEMUR_RETURN_IF_ERROR(ReadTerms(in, &*record.terms));
+  }
+  // Records from before there were drawn cohorts end here.
+  if (in.remaining() != 0) {
+    DEMUR_TRY(record.population_epoch, in.U64());
   }
   DEMUR_RETURN_IF_ERROR(in.Finish());
   return record;

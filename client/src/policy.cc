@@ -113,6 +113,7 @@ Status Floor::Validate() const {
   if (roster_max < privacy.roster_min) return bad("roster_max must be at least roster_min");
   if (timeout_min_ms > timeout_max_ms) return bad("timeout_min_ms must not be above the maximum");
   if (algorithms.empty()) return bad("algorithms must not be empty");
+  if (population_corrupt_permille > 500) return bad("population_corrupt_permille: at most 500");
   if (sigma_min > 128) return bad("sigma_min: no plan has more than 128 bits");
   return {};
 }

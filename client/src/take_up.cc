@@ -37,25 +37,41 @@ asio::awaitable<Result<Trained>> TrainOnWorker(TrainingJob job) {
 }
 
 // The same bytes give the same answer for the life of a session, so time stands still in it.
-secagg::CertificateCheck CheckOf(const Identity& identity, std::int64_t now_unix_ms) {
-  return [verifier = crypto::CertificateVerifier::Create(identity.authority),
-          now = now_unix_ms / 1000](ByteView der) -> Result<crypto::PublicKey> {
-    if (!verifier) return verifier.error();
+// With a population a peer that it does not hold, or that the beacon did not draw, is no member.
+struct PeerRules {
+  crypto::CertificateVerifier verifier;
+  std::int64_t now_s = 0;
+  std::optional<secagg::PopulationStatement> population;
+  model::Plan plan;
+};
+secagg::CertificateCheck CheckOf(PeerRules all) {
+  return [rules = std::make_shared<const PeerRules>(std::move(all))](
+             ByteView der) -> Result<crypto::PublicKey> {
     DEMUR_TRY(const crypto::Certificate certificate,
-              verifier->Verify(der, now, crypto::CertificateKind::kDevice));
+              rules->verifier.Verify(der, rules->now_s, crypto::CertificateKind::kDevice));
+    if (rules->population) {
+      DEMUR_RETURN_IF_ERROR(secagg::CheckPeer(certificate.device, certificate.public_key,
+                                              *rules->population, rules->plan));
+    }
     return certificate.public_key;
   };
 }
 
 Result<std::shared_ptr<const secagg::ClientConfig>> ConfigOf(secagg::Announcement announcement,
                                                              const Identity& identity,
-                                                             std::int64_t now_unix_ms) {
+                                                             PeerRules rules) {
   DEMUR_TRY(crypto::Ed25519KeyPair key, crypto::Ed25519FromSeed(identity.key_seed));
   DEMUR_TRY(
       secagg::ClientConfig config,
       secagg::ClientConfig::Create(std::move(announcement), std::move(key), identity.certificate,
-                                   identity.plan_key, CheckOf(identity, now_unix_ms)));
+                                   identity.plan_key, CheckOf(std::move(rules))));
   return std::make_shared<const secagg::ClientConfig>(std::move(config));
+}
+
+Result<CohortSelf> SelfOf(const Identity& identity) {
+  DEMUR_TRY(const auto authority, crypto::ParseCertificate(identity.authority));
+  DEMUR_TRY(const auto own, crypto::ParseCertificate(identity.certificate));
+  return CohortSelf{authority.public_key, own.public_key, identity.device};
 }
 
 // How long after M0 an M1 is still of use; 0: no limit.
@@ -139,15 +155,21 @@ Result<Admission> Connection::Admit(const secagg::Announcement& announcement) {
       announcement.plan.expires_unix_ms > now) {
     return preparing->admission;
   }
-  return CheckPlan(announcement.plan, core_.options.floor, core_.store->tasks(), now);
+  const Floor& floor = core_.options.floor;
+  DEMUR_TRY(Admission admission, CheckPlan(announcement.plan, floor, core_.store->tasks(), now));
+  DEMUR_TRY(const CohortSelf self, SelfOf(*core_.identity));
+  DEMUR_RETURN_IF_ERROR(CheckCohort(announcement.plan, floor, self, &admission));
+  return admission;
 }
 
 asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Admission admission,
                                           ModelPtr model) {
   const auto started = core_.tools.clock.Monotonic();
   const Identity& identity = *core_.identity;
-  DEMUR_CO_TRY(auto config,
-               ConfigOf(std::move(announcement), identity, core_.tools.clock.UnixMillis()));
+  DEMUR_CO_TRY(auto verifier, crypto::CertificateVerifier::Create(identity.authority));
+  PeerRules rules{std::move(verifier), core_.tools.clock.UnixMillis() / 1000, admission.population,
+                  announcement.plan};
+  DEMUR_CO_TRY(auto config, ConfigOf(std::move(announcement), identity, std::move(rules)));
   const model::Plan& plan = config->announcement().plan;
   core_.newest = {{config, &plan}, model};
   auto own = core_.ReadOwn(plan.task);

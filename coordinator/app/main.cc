@@ -81,8 +81,9 @@ void PrintRound(const RoundOutcome& outcome) {
 }
 
 void PrintTableHead(const StatusView& status) {
-  std::printf("%s\nround  cohort  roster  survivors   left  update norm  model         \n",
-              DescribePrivacy(status.budget).c_str());
+  std::printf(
+      "%s\ncohort: %s\nround  cohort  roster  survivors   left  update norm  model         \n",
+      DescribePrivacy(status.budget).c_str(), status.cohort_rule.c_str());
   std::fflush(stdout);
 }
 
@@ -148,7 +149,12 @@ Result<StatusView> ReadStatus(const Arguments& arguments) {
   DEMUR_TRY(const Deployment deployment, LoadDeployment(arguments.dir));
   DEMUR_TRY(const PreparedTask task, PreparedTask::Create(deployment.task));
   DEMUR_TRY(RoundStore store, RoundStore::Open(arguments.dir, RoundStore::Access::kRead));
-  DEMUR_TRY(StatusView view, StoredStatus(store, task));
+  std::optional<Population> population;
+  if (task.config().eligibility.RateUnits() > 0) {
+    DEMUR_TRY(population, LoadPopulation(deployment.dir, deployment.authority, std::nullopt));
+  }
+  DEMUR_TRY(StatusView view,
+            StoredStatus(store, task, population ? &population->statement : nullptr));
   view.server_name = deployment.server_name;
   DEMUR_TRY(view.rounds, store.Rounds(arguments.limit));
   return view;
@@ -162,12 +168,12 @@ Status RunStatus(const Arguments& arguments) {
   }
   std::printf(
       "task %s (%s), epoch %u%s, %s\nrounds %u committed, %u abandoned, of %u\nmodel %llu, SHA-256 "
-      "%s\n%s\n",
+      "%s\n%s\ncohort: %s\n",
       view.task_name.c_str(), view.task_id.c_str(), view.epoch,
       view.epoch > kFirstEpoch ? " (restored from a backup)" : "", view.phase.c_str(),
       view.rounds_committed, view.rounds_abandoned, view.rounds_max,
       static_cast<unsigned long long>(view.model_version), view.model_sha256.c_str(),
-      DescribePrivacy(view.budget).c_str());
+      DescribePrivacy(view.budget).c_str(), view.cohort_rule.c_str());
   return {};
 }
 

@@ -177,4 +177,36 @@ Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView 
   return list;
 }
 
+Result<std::optional<Population>> LoadPopulation(const std::string& dir, ByteView authority,
+                                                 const std::optional<Population>& in_force) {
+  constexpr const char* kCure =
+      "; run `demur-ca close-epoch` and copy population.statement from the authority's folder";
+  const std::string path = Path(dir, kPopulationFile);
+  if (!Exists(path)) {
+    if (!in_force) return std::optional<Population>();
+    return Error(ErrorCode::kFailedPrecondition, path + ": is missing, but epoch " +
+                                                     std::to_string(in_force->statement.epoch) +
+                                                     " was in force" + kCure);
+  }
+  DEMUR_TRY(const crypto::Certificate certificate, crypto::ParseCertificate(authority));
+  Population out;
+  DEMUR_TRY(out.bytes, ReadFile(path, model::kMaxStatementLen));
+  auto statement = secagg::OpenStatement(out.bytes, certificate.public_key);
+  if (!statement) {
+    return Error(statement.error().code(), path + ": " + statement.error().message() + kCure);
+  }
+  out.statement = *statement;
+  if (in_force && out.statement.epoch < in_force->statement.epoch) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 path + ": epoch " + std::to_string(out.statement.epoch) + " is older than epoch " +
+                     std::to_string(in_force->statement.epoch) + ", which was in force" + kCure);
+  }
+  if (in_force && out.statement.epoch == in_force->statement.epoch &&
+      out.bytes != in_force->bytes) {
+    return Error(ErrorCode::kInvalidArgument,
+                 path + ": another statement of an epoch that was in force" + kCure);
+  }
+  return std::optional<Population>(std::move(out));
+}
+
 }  // namespace demur::coordinator

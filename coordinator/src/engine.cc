@@ -21,6 +21,8 @@ Engine::Engine(EngineParts parts) : parts_(std::move(parts)) {
   status_.certificate_not_after = parts_.certificate_not_after;
   revoked_ = std::move(parts_.revoked);
   status_.revocations = revoked_.sequence;
+  status_.cohort_rule = CohortRule();
+  if (parts_.population) WarnOfBound();
   PublishModel(parts_.recovered.model_blob);
   state_ = machine::State{std::move(parts_.recovered.core), machine::state::Gathering{}};
   Publish();

@@ -42,6 +42,7 @@ struct EngineParts {
   RoundStore store;
   Recovered recovered;
   crypto::RevocationList revoked;          // in force from the start
+  std::optional<Population> population;    // the same; none without task.eligibility.rate
   std::int64_t certificate_not_after = 0;  // Unix seconds
   const Clock& clock;
   RandomSource& random;
@@ -101,9 +102,14 @@ class Engine {
   Result<machine::event::Drawn> DrawRound(const machine::effect::Draw& e);
   Result<machine::event::Computed> Compute(const machine::effect::Aggregate& e);
   std::uint64_t DevicesLeft() const;
+  Result<std::vector<DeviceNumber>> Select(const model::Plan& plan,
+                                           const std::vector<DeviceNumber>& eligible) const;
   Status ReloadRevocations();
+  void ReloadPopulation();
   bool Expired(DeviceNumber device) const;
   void CloseExpired();
+  void WarnOfBound() const;
+  std::string CohortRule() const;
   void StartTimerFor(std::uint32_t duration_ms, machine::Event event);
   void Publish();
   void PublishModel(std::shared_ptr<const Bytes> blob);

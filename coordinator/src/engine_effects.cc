@@ -49,16 +49,29 @@ Result<Hash256> DrawNonce(RandomSource& random, const TaskId& task, RoundId roun
   return nonce;
 }
 
-// A device's certificate as the roster shows it. Pure for the life of a session: the time and the
-// list are those of its start.
-secagg::CertificateCheck CheckOf(ByteView authority, std::int64_t unix_ms,
-                                 crypto::RevocationList revoked) {
-  return [verifier = crypto::CertificateVerifier::Create(authority), now = unix_ms / 1000,
-          revoked = std::move(revoked)](ByteView der) -> Result<crypto::PublicKey> {
-    if (!verifier) return verifier.error();
-    DEMUR_TRY(const auto certificate, verifier->Verify(der, now, crypto::CertificateKind::kDevice));
-    if (revoked.Contains(certificate.device)) {
+// What a certificate is checked against. Pure for the life of a session: the time, the list and the
+// population are those of its start.
+struct RosterRules {
+  crypto::CertificateVerifier verifier;
+  std::int64_t unix_ms = 0;
+  crypto::RevocationList revoked;
+  std::optional<secagg::PopulationStatement> population;
+  model::Plan plan;
+};
+
+// A device's certificate as the roster shows it.
+secagg::CertificateCheck CheckOf(RosterRules all) {
+  return [rules = std::make_shared<const RosterRules>(std::move(all))](
+             ByteView der) -> Result<crypto::PublicKey> {
+    DEMUR_TRY(const auto certificate,
+              rules->verifier.Verify(der, rules->unix_ms / 1000,
+                                     crypto::CertificateKind::kDevice));
+    if (rules->revoked.Contains(certificate.device)) {
       return Error(ErrorCode::kPermissionDenied, "revoked");
+    }
+    if (rules->population) {
+      DEMUR_RETURN_IF_ERROR(secagg::CheckPeer(certificate.device, certificate.public_key,
+                                              *rules->population, rules->plan));
     }
     return certificate.public_key;
   };
@@ -72,40 +85,76 @@ secagg::CertificateCheck CheckOf(ByteView authority, std::int64_t unix_ms,
 // The answer comes as an event of its own: a cohort that cannot be had is no error of the store.
 Status Engine::Do(machine::effect::Draw&& e) {
   DEMUR_RETURN_IF_ERROR(ReloadRevocations());
+  ReloadPopulation();
   CloseExpired();
   Result<machine::event::Drawn> drawn = DrawRound(e);
-  if (!drawn) log::Failure("round_not_drawn", {{"round", e.id}, {"error", drawn.error()}});
+  // Another id makes others eligible; any other reason is a fault.
+  const bool skip = !drawn && drawn.error().code() == ErrorCode::kUnavailable &&
+                    parts_.task.config().eligibility.RateUnits() > 0;
+  if (!drawn) {
+    log::Write(skip ? log::Level::kInfo : log::Level::kError, "round_not_drawn",
+               {{"round", e.id}, {"error", drawn.error()}});
+  }
   auto event = std::make_shared<machine::Event>(
       drawn ? machine::Event(std::move(*drawn))
-            : machine::Event(machine::event::Failed{e.id, drawn.error().message()}));
+            : machine::Event(machine::event::Failed{e.id, drawn.error().message(), skip}));
   asio::post(thread_, [this, event] { Handle(std::move(*event)); });
   return {};
 }
 
-Result<machine::event::Drawn> Engine::DrawRound(const machine::effect::Draw& e) {
-  std::vector<DeviceNumber> eligible;
-  for (const DeviceNumber device : e.eligible) {
-    if (!Revoked(device) && !Expired(device)) eligible.push_back(device);
+// The cohort of `plan`. With an eligibility rate all who are eligible, but for what the roster
+// holds; kUnavailable: they are too few in this round.
+Result<std::vector<DeviceNumber>> Engine::Select(const model::Plan& plan,
+                                                 const std::vector<DeviceNumber>& eligible) const {
+  const machine::Core& core = state_->core;
+  const bool drawn = !plan.cohort.server_chosen();
+  std::vector<DeviceNumber> pool;
+  for (const DeviceNumber device : eligible) {
+    if (Revoked(device) || Expired(device)) continue;
+    if (drawn && !secagg::CheckPeer(device, core.devices.at(device).identity,
+                                    parts_.population->statement, plan)) {
+      continue;
+    }
+    pool.push_back(device);
   }
+  if (drawn && pool.size() < plan.secagg.roster_min) {
+    return Error(ErrorCode::kUnavailable, std::to_string(pool.size()) + " of " +
+                                              std::to_string(eligible.size()) +
+                                              " connected devices are eligible in this round");
+  }
+  DEMUR_TRY(const auto stream, parts_.random.Stream(CohortStream(plan.task, plan.round, 0)));
+  return SelectCohort(pool, drawn ? plan.secagg.roster_max : core.config.cohort, *stream);
+}
+
+Result<machine::event::Drawn> Engine::DrawRound(const machine::effect::Draw& e) {
   const std::int64_t now = parts_.clock.UnixMillis();
   const machine::Core& core = state_->core;
-  DEMUR_TRY(const auto stream, parts_.random.Stream(CohortStream(parts_.task.id(), e.id, 0)));
-  DEMUR_TRY(std::vector<DeviceNumber> cohort, SelectCohort(eligible, core.config.cohort, *stream));
-  const model::Plan plan = MakePlan(parts_.task, e.id, 0, core.model_hash, core.model_version,
-                                    now + PlanLifetimeMillis(parts_.task.plan_template().timeouts));
+  model::Plan plan = MakePlan(parts_.task, e.id, 0, core.model_hash, core.model_version,
+                              now + PlanLifetimeMillis(parts_.task.plan_template().timeouts));
+  DEMUR_TRY(auto verifier, crypto::CertificateVerifier::Create(parts_.deployment.authority));
+  RosterRules rules{std::move(verifier), now, {}, {}, {}};
+  if (const std::uint32_t rate = parts_.task.config().eligibility.RateUnits(); rate > 0) {
+    if (!parts_.population) {
+      return Error(ErrorCode::kFailedPrecondition,
+                   "task.eligibility.rate is set and no epoch was closed: run `demur-ca "
+                   "close-epoch` and copy population.statement into the coordinator's folder");
+    }
+    plan.cohort = {rate, parts_.population->bytes};
+    rules.population = parts_.population->statement;
+  }
+  rules.plan = plan;
+  DEMUR_TRY(std::vector<DeviceNumber> cohort, Select(plan, e.eligible));
   std::vector<secagg::MemberId> invited;
   invited.reserve(cohort.size());
   for (const DeviceNumber device : cohort) invited.push_back(core.devices.at(device).identity);
   DEMUR_TRY(const Hash256 nonce, DrawNonce(parts_.random, parts_.task.id(), e.id));
-  crypto::RevocationList revoked;
   {
     const std::lock_guard lock(mutex_);
-    revoked = revoked_;
+    rules.revoked = revoked_;
   }
   DEMUR_TRY(secagg::ServerConfig config,
-            secagg::ServerConfig::Create(
-                plan, parts_.deployment.plan_key.Clone(), std::move(invited), nonce,
-                CheckOf(parts_.deployment.authority, now, std::move(revoked))));
+            secagg::ServerConfig::Create(plan, parts_.deployment.plan_key.Clone(),
+                                         std::move(invited), nonce, CheckOf(std::move(rules))));
   DEMUR_TRY(const auto charge, dp::ChargeOf(plan));
   dp::RoundIntent intent{.key = {.round = e.id, .attempt = 0},
                          .manifest = config.announcement().params_hash,
@@ -261,6 +310,43 @@ Status Engine::ReloadRevocations() {
     asio::post(connection->strand, [cut = connection] { cut->stream->Close(); });
   }
   return {};
+}
+
+// As with the list: one that cannot be believed leaves the epoch before in force, loudly.
+void Engine::ReloadPopulation() {
+  if (parts_.task.config().eligibility.RateUnits() == 0) return;
+  auto population =
+      LoadPopulation(parts_.deployment.dir, parts_.deployment.authority, parts_.population);
+  if (!population) {
+    log::Failure("population_refused", {{"error", population.error()}});
+    return;
+  }
+  const bool changed =
+      *population && (!parts_.population || parts_.population->bytes != (*population)->bytes);
+  parts_.population = std::move(*population);
+  if (changed) WarnOfBound();
+  const std::lock_guard lock(mutex_);
+  status_.cohort_rule = CohortRule();
+}
+
+// A device of the usual floor would refuse every plan: better said here than in its log.
+void Engine::WarnOfBound() const {
+  const model::SecAggPlan& plan = parts_.task.plan_template().secagg;
+  const secagg::CorruptBound bound =
+      secagg::BoundCorrupt({.enrolled = parts_.population->statement.enrolled,
+                            .corrupt_permille = secagg::kDefaultPopulationCorruptPermille,
+                            .rate = parts_.task.config().eligibility.RateUnits(),
+                            .sigma = secagg::kCohortSigma},
+                           plan.roster_min);
+  if (bound.permille <= plan.corrupt_permille) return;
+  log::Warning("gamma_below_cohort_bound", {{"epoch", parts_.population->statement.epoch},
+                                            {"gamma_permille", plan.corrupt_permille},
+                                            {"bound_permille", bound.permille}});
+}
+
+std::string Engine::CohortRule() const {
+  return secagg::DescribeCohort(parts_.task.config().eligibility.RateUnits(),
+                                parts_.population ? &parts_.population->statement : nullptr);
 }
 
 // A certificate may end while its connection lasts. Nobody accepts such a member, so it is not

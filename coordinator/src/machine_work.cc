@@ -258,6 +258,12 @@ Phase NotDrawn(Work& work) {
   return Pause(work, false);
 }
 
+// Nobody has seen the id: it is left out, and that is no failure.
+Phase SkipId(Work& work, RoundId id) {
+  work.core.last_counter = id.counter;
+  return Pause(work, false);
+}
+
 void NoteConnected(Work& work, const event::Connected& e) {
   DeviceEntry& entry = work.core.devices[e.device];
   entry.identity = e.identity;

@@ -38,6 +38,7 @@ Phase Pause(Work& work, bool stopping);
 
 // After a draw that came to nothing. Nothing was announced and nothing charged: the id stays free.
 Phase NotDrawn(Work& work);
+Phase SkipId(Work& work, RoundId id);
 
 void NoteConnected(Work& work, const event::Connected& e);
 // False: it was not connected.

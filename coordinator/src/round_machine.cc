@@ -95,7 +95,7 @@ Phase On(Work& work, state::Drawing&& s, event::Drawn&& e) {
 Phase On(Work& work, state::Drawing&& s, event::Computed&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Drawing&& s, event::Failed&& e) {
   if (e.id != s.id) return Refuse(work, std::move(s));
-  return NotDrawn(work);
+  return e.next_id ? SkipId(work, s.id) : NotDrawn(work);
 }
 Phase On(Work& work, state::Drawing&&, event::Stop&&) { return Halt(work, StopReason::kAsked); }
 

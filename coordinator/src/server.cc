@@ -64,6 +64,10 @@ Result<EngineParts> MakeParts(Deployment deployment, const Clock& clock, RandomS
   DEMUR_TRY(const crypto::RevocationList in_force, store.Revoked());
   DEMUR_TRY(crypto::RevocationList revoked,
             LoadRevocations(deployment.dir, deployment.authority, in_force));
+  std::optional<Population> population;
+  if (task.config().eligibility.RateUnits() > 0) {
+    DEMUR_TRY(population, LoadPopulation(deployment.dir, deployment.authority, std::nullopt));
+  }
   DEMUR_TRY(Recovered recovered, Recover(store, task, config, clock.UnixMillis()));
   DEMUR_RETURN_IF_ERROR(store.KeepRevocations(revoked));
   return EngineParts{std::move(deployment),
@@ -71,6 +75,7 @@ Result<EngineParts> MakeParts(Deployment deployment, const Clock& clock, RandomS
                      std::move(store),
                      std::move(recovered),
                      std::move(revoked),
+                     std::move(population),
                      certificate.validity.not_after,
                      clock,
                      random,

@@ -144,7 +144,8 @@ Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const Pre
   return std::optional<BudgetView>(out);
 }
 
-Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task) {
+Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task,
+                                const secagg::PopulationStatement* population) {
   DEMUR_TRY(const Snapshot snapshot, store.Load());
   DEMUR_RETURN_IF_ERROR(CheckTask(snapshot.task, task));
   const Result<dp::Ledger> ledger = ReplayLedger(snapshot, task);
@@ -154,6 +155,7 @@ Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task) {
   out.task_id = ToHex(task.id());
   out.algorithm = task.config().model.algorithm;
   out.secagg_profile = task.config().secagg.profile;
+  out.cohort_rule = secagg::DescribeCohort(task.config().eligibility.RateUnits(), population);
   out.phase = snapshot.open_round ? ToString(snapshot.open_round->state) : "between rounds";
   out.epoch = snapshot.epoch;
   out.revocations = snapshot.revoked.sequence;
@@ -197,6 +199,7 @@ Json ToJson(const StatusView& status) {
   out.Set("schema", 1).Set("server", status.server_name).Set("task", status.task_name);
   out.Set("task_id", status.task_id).Set("algorithm", status.algorithm);
   out.Set("secagg_profile", status.secagg_profile).Set("phase", status.phase);
+  out.Set("cohort_rule", status.cohort_rule);
   out.Set("epoch", status.epoch).Set("round", status.round).Set("rounds_max", status.rounds_max);
   out.Set("rounds_committed", status.rounds_committed);
   out.Set("rounds_abandoned", status.rounds_abandoned);
@@ -221,7 +224,7 @@ std::string RenderMetrics(const StatusView& status) {
   out.Add("info", "gauge", "What this coordinator runs.", 1,
           "{server=\"" + Label(status.server_name) + "\",task=\"" + Label(status.task_name) +
               "\",algorithm=\"" + Label(status.algorithm) + "\",secagg_profile=\"" +
-              Label(status.secagg_profile) + "\"}");
+              Label(status.secagg_profile) + "\",cohort=\"" + Label(status.cohort_rule) + "\"}");
   out.Add("phase", "gauge", "1 for the phase the round machine is in.", 1,
           "{phase=\"" + Label(status.phase) + "\"}");
   out.Add("rounds_committed_total", "counter", "Rounds whose model was committed.",
@@ -301,8 +304,8 @@ std::string RenderPage(const StatusView& status) {
          std::to_string(status.rounds_max) +
          " rounds</p><progress max=" + std::to_string(status.rounds_max) +
          " value=" + std::to_string(status.rounds_committed) +
-         "></progress>\n<h2>Privacy</h2>\n<p>" + HtmlEscape(DescribePrivacy(status.budget)) +
-         "</p>\n";
+         "></progress>\n<h2>Privacy</h2>\n<p>cohort: " + HtmlEscape(status.cohort_rule) +
+         "</p>\n<p>" + HtmlEscape(DescribePrivacy(status.budget)) + "</p>\n";
   if (status.budget) {
     out += "<progress max=" + Number(status.budget->epsilon_budget) +
            " value=" + Number(status.budget->epsilon_spent) + "></progress>\n";

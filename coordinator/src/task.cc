@@ -1,5 +1,6 @@
 #include "demur/coordinator/task.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -108,6 +109,13 @@ dp::CalibrationRequest MakeRequest(const TaskConfig& config, const model::Plan& 
 }
 
 }  // namespace
+
+std::uint32_t TaskConfig::Eligibility::RateUnits() const noexcept {
+  constexpr double kTwo32 = 4294967296.0;
+  if (!(rate > 0)) return 0;
+  const double units = std::clamp(std::floor(rate * kTwo32), 1.0, kTwo32 - 1);
+  return static_cast<std::uint32_t>(units);
+}
 
 Hash256 HashTask(const TaskConfig& task) { return crypto::Sha256(AsBytes(FormatTask(task))); }
 

@@ -145,6 +145,11 @@ Status ValidateSecAgg(const TaskConfig& task) {
   return {};
 }
 
+Status ValidateEligibility(const TaskConfig& task) {
+  if (!InRange(task.eligibility.rate, 0, 1)) return Bad("task.eligibility.rate: 0 to 1");
+  return {};
+}
+
 void ReadHyper(Config::Table table, std::vector<model::HyperParameter>* out) {
   for (const std::string& key : table.Keys()) {
     double value = 0;
@@ -254,6 +259,12 @@ void WriteSecAgg(const TaskConfig::SecAgg& secagg, ConfigWriter* out) {
       .Number("eta", secagg.eta, "robustness, bits");
 }
 
+void WriteEligibility(const TaskConfig::Eligibility& eligibility, ConfigWriter* out) {
+  out->Section("task.eligibility")
+      .Real("rate", eligibility.rate,
+            "share of the enrolled that the authority's beacon draws; 0: the coordinator draws");
+}
+
 void WriteTimeouts(const TaskConfig::Timeouts& timeouts, ConfigWriter* out) {
   out->Section("task.timeouts", "Milliseconds; 0: none.")
       .Number("training_ms", timeouts.training_ms)
@@ -273,7 +284,8 @@ Status TaskConfig::Validate() const {
   DEMUR_RETURN_IF_ERROR(ValidateModel(model));
   DEMUR_RETURN_IF_ERROR(ValidateTraining(*this));
   DEMUR_RETURN_IF_ERROR(ValidatePrivacy(*this));
-  return ValidateSecAgg(*this);
+  DEMUR_RETURN_IF_ERROR(ValidateSecAgg(*this));
+  return ValidateEligibility(*this);
 }
 
 Result<TaskConfig> ReadTask(Config& config) {
@@ -306,6 +318,7 @@ Result<TaskConfig> ReadTask(Config& config) {
       .Read("weak_privacy", &task.privacy.weak_privacy)
       .Read("population", &task.privacy.population, 0, std::int64_t{1} << 40);
   ReadSecAgg(config.Section("task.secagg"), &task.secagg);
+  config.Section("task.eligibility").Read("rate", &task.eligibility.rate, 0, 1);
   config.Section("task.timeouts")
       .Read("training_ms", &task.timeouts.training_ms, 0, kMillisMax)
       .Read("advertise_ms", &task.timeouts.advertise_ms, 0, kMillisMax)
@@ -334,6 +347,7 @@ std::string FormatTask(const TaskConfig& task) {
   WriteTraining(task.training, &out);
   WritePrivacy(task.privacy, &out);
   WriteSecAgg(task.secagg, &out);
+  WriteEligibility(task.eligibility, &out);
   WriteTimeouts(task.timeouts, &out);
   return out.Take();
 }

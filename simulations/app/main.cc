@@ -10,6 +10,7 @@
 #include "demur/base/file.h"
 #include "demur/base/json.h"
 #include "demur/base/log.h"
+#include "demur/simulations/cohort_bound.h"
 #include "demur/simulations/export.h"
 #include "demur/simulations/report.h"
 #include "demur/simulations/run.h"
@@ -98,6 +99,21 @@ Status Export(const RunArguments& arguments) {
   return {};
 }
 
+Status CohortBound(const CohortBoundRequest& request, bool as_json) {
+  DEMUR_TRY(const std::string text, CohortBoundText(request));
+  DEMUR_TRY(const Json json, CohortBoundJson(request));
+  std::printf("%s\n", as_json ? json.Dump(2).c_str() : text.c_str());
+  return {};
+}
+
+void DefineCohortBound(CLI::App* command, CohortBoundRequest* request, bool* as_json) {
+  command->add_option("--enrolled", request->enrolled, "Devices in the population")->required();
+  command->add_option("--rate", request->rate, "Share that a draw makes eligible")->required();
+  command->add_option("--corrupt", request->corrupt, "Corrupt share of the enrolled")->required();
+  command->add_option("--roster", request->roster, "Members of the roster")->required();
+  command->add_flag("--json", *as_json, "As JSON");
+}
+
 int Finish(const Status& status) {
   if (status) return 0;
   std::fprintf(stderr, "demur-sim: %s\n", status.error().message().c_str());
@@ -132,6 +148,11 @@ int Main(int argc, char** argv) {
   table_command->add_option("report", files, "report.json files")->required();
 
   const SecAggCommands secagg(app);
+  CohortBoundRequest bound;
+  bool bound_json = false;
+  CLI::App* bound_command = app.add_subcommand(
+      "cohort-bound", "Prints how many corrupt members a cohort drawn by the authority may hold");
+  DefineCohortBound(bound_command, &bound, &bound_json);
 
   try {
     app.parse(argc, argv);
@@ -144,6 +165,7 @@ int Main(int argc, char** argv) {
   if (const auto exit_code = secagg.Run()) return *exit_code;
   if (run_command->parsed()) return Finish(Run(run));
   if (export_command->parsed()) return Finish(Export(run));
+  if (bound_command->parsed()) return Finish(CohortBound(bound, bound_json));
   return Finish(Table(files));
 }
 

@@ -10,11 +10,14 @@
 #include "demur/dp/ledger.h"
 #include "demur/dp/skellam.h"
 #include "demur/learning_local/registry.h"
+#include "demur/secagg/cohort.h"
 #include "demur/simulations/federation.h"
 #include "demur/wire/plan_codec.h"
 
 namespace demur::sim {
 namespace {
+
+constexpr std::uint32_t kMostIdsSkipped = 10'000;
 
 // What a thread keeps from client to client and from round to round.
 struct Bench {
@@ -74,6 +77,9 @@ class FastFederation final : public Federation {
   const model::SharedModel& model() const noexcept override { return model_; }
   const model::PrivateState& state(std::uint32_t user) const override { return states_[user]; }
   const coordinator::PreparedTask& task() const noexcept override { return task_; }
+  std::string cohort_rule() const override {
+    return secagg::DescribeCohort(task_.config().eligibility.RateUnits(), &population_);
+  }
   Result<std::optional<dp::EpsilonReport>> Spent() const override;
 
  private:
@@ -83,6 +89,8 @@ class FastFederation final : public Federation {
   };
 
   Result<dp::Reservation> Reserve(const model::Plan& plan, std::uint64_t devices_left);
+  Status MakePopulation();
+  bool IsDrawn(std::uint32_t user, const model::Plan& plan) const;
   Result<std::vector<Member>> DrawRoster(const model::Plan& plan);
   Status CollectSum(const model::Plan& plan, const std::vector<Member>& roster, RoundRow* row);
   Status Train(const model::Plan& plan, const std::vector<Member>& roster);
@@ -106,6 +114,9 @@ class FastFederation final : public Federation {
   std::vector<std::uint32_t> participations_;
   std::uint64_t model_version_ = 0;
   std::uint32_t round_ = 0;
+  std::uint32_t ids_skipped_ = 0;  // in which the beacon drew too few
+  secagg::PopulationStatement population_;
+  std::vector<crypto::PublicKey> identities_;  // stand-ins; empty where the cohort is not drawn
   SystemClock clock_;
 };
 
@@ -122,15 +133,45 @@ Status FastFederation::Start() {
     benches_.push_back(std::move(bench));
   }
   sum_.resize(task_.layout().dim());
+  if (task_.config().eligibility.RateUnits() == 0) return {};
+  return MakePopulation();
+}
+
+// What an authority would have closed: as many people, a beacon, and keys that nobody holds. In
+// wire mode they are others, so that with an eligibility rate the two modes draw other cohorts.
+Status FastFederation::MakePopulation() {
+  StreamId id = coordinator::CohortStream(task_.id(), RoundId{}, 0);
+  DEMUR_TRY(const auto stream, random_.Stream(id));
+  DEMUR_RETURN_IF_ERROR(stream->Fill(population_.beacon));
+  population_.epoch = 1;
+  population_.enrolled = people_.size();
+  population_.active = people_.size();
+  for (std::uint32_t user = 0; user < people_.size(); ++user) {
+    identities_.push_back(crypto::Sha256(ByteWriter().U64(DeviceOf(user).value).bytes()));
+  }
   return {};
+}
+
+bool FastFederation::IsDrawn(std::uint32_t user, const model::Plan& plan) const {
+  const std::uint32_t rate = task_.config().eligibility.RateUnits();
+  return rate == 0 ||
+         secagg::Eligible(population_.beacon, plan.task, plan.round, identities_[user], rate);
 }
 
 Result<RoundRow> FastFederation::RunRound() {
   const auto begin = clock_.Monotonic();
-  const model::Plan plan = coordinator::MakePlan(
-      task_, RoundId{.epoch = coordinator::kFirstEpoch, .counter = round_ + 1}, 0,
+  model::Plan plan = coordinator::MakePlan(
+      task_, RoundId{.epoch = coordinator::kFirstEpoch, .counter = round_ + 1 + ids_skipped_}, 0,
       crypto::Sha256(model_.Canonical()), model_version_, std::numeric_limits<std::int64_t>::max());
-  DEMUR_TRY(const std::vector<Member> roster, DrawRoster(plan));
+  DEMUR_TRY(std::vector<Member> roster, DrawRoster(plan));
+  while (roster.empty()) {
+    if (++ids_skipped_ > kMostIdsSkipped) {
+      return Error(ErrorCode::kResourceExhausted,
+                   "task.eligibility.rate draws too few devices for secagg.roster_min");
+    }
+    ++plan.round.counter;
+    DEMUR_TRY(roster, DrawRoster(plan));
+  }
   const auto devices_left = static_cast<std::uint64_t>(
       std::count_if(participations_.begin(), participations_.end(),
                     [&](std::uint32_t count) { return count < plan.privacy.participations_max; }));
@@ -169,21 +210,27 @@ Result<dp::Reservation> FastFederation::Reserve(const model::Plan& plan,
                            .roster_min = plan.secagg.roster_min});
 }
 
+// Empty: the beacon drew too few for a roster, and the next round id draws others.
 Result<std::vector<FastFederation::Member>> FastFederation::DrawRoster(const model::Plan& plan) {
+  const bool drawn = task_.config().eligibility.RateUnits() > 0;
+  std::uint32_t left = 0;
   std::vector<DeviceNumber> eligible;
   eligible.reserve(people_.size());
   for (std::uint32_t user = 0; user < people_.size(); ++user) {
-    if (participations_[user] < plan.privacy.participations_max) {
-      eligible.push_back(DeviceOf(user));
-    }
+    if (participations_[user] >= plan.privacy.participations_max) continue;
+    ++left;
+    if (IsDrawn(user, plan)) eligible.push_back(DeviceOf(user));
   }
-  DEMUR_TRY(const auto stream,
-            random_.Stream(coordinator::CohortStream(plan.task, plan.round, plan.attempt)));
-  DEMUR_TRY(const auto cohort, coordinator::SelectCohort(eligible, task_.config().cohort, *stream));
-  if (cohort.size() < plan.secagg.roster_min) {
+  if (left < plan.secagg.roster_min) {
     return Error(ErrorCode::kResourceExhausted,
                  "fewer devices have participations left than the roster needs");
   }
+  if (eligible.size() < plan.secagg.roster_min) return std::vector<Member>();
+  DEMUR_TRY(const auto stream,
+            random_.Stream(coordinator::CohortStream(plan.task, plan.round, plan.attempt)));
+  DEMUR_TRY(const auto cohort,
+            coordinator::SelectCohort(
+                eligible, drawn ? plan.secagg.roster_max : task_.config().cohort, *stream));
   std::vector<Member> roster;
   roster.reserve(cohort.size());
   const StreamId round = client::RoundStream(plan, kNoClient, Purpose::kDropout);

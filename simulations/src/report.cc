@@ -90,6 +90,7 @@ Json ReportJson(const Report& report) {
       .Set("noise", report.noise)
       .Set("secagg_profile", report.secagg_profile)
       .Set("identity_authority", report.identity_authority)
+      .Set("cohort", report.cohort)
       .Set("rounds_committed", report.rounds_committed)
       .Set("rounds_abandoned", report.rounds_abandoned)
       .Set("clients_per_round", report.clients_per_round)

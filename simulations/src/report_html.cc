@@ -248,6 +248,7 @@ std::string Made(const Report& report) {
   Pair(&html, "mode", HtmlEscape(report.mode) + ", noise " + HtmlEscape(report.noise));
   Pair(&html, "secure aggregation", HtmlEscape(report.secagg_profile));
   Pair(&html, "identity authority", HtmlEscape(report.identity_authority));
+  Pair(&html, "cohort", HtmlEscape(report.cohort));
   Pair(&html, "seeds", seeds);
   Pair(&html, "program", HtmlEscape(report.git));
   Pair(&html, "model SHA-256", "<code>" + HtmlEscape(report.model_sha256) + "</code>");

@@ -151,6 +151,7 @@ Status ScenarioRun::TrainFederation(const SeedRun& run, bool noise) {
   Tell("seed " + std::to_string(run.seed) + ": measuring " + model);
   const auto scorer = MakeFederatedScorer(*federation, run.people, run.random);
   DEMUR_RETURN_IF_ERROR(Measure(model, *scorer, run.people));
+  report_.cohort = federation->cohort_rule();
   if (report_.model_sha256.empty()) report_.model_sha256 = ModelSha256(federation->model());
   DEMUR_TRY(const auto spent, federation->Spent());
   if (spent) DescribePrivacy(*federation, *spent);

@@ -20,6 +20,7 @@
 #include "demur/crypto/certificate.h"
 #include "demur/crypto/operator_files.h"
 #include "demur/crypto/system_random.h"
+#include "demur/secagg/cohort.h"
 #include "demur/simulations/federation.h"
 #include "demur/wire/token.h"
 #include "device_floor.h"
@@ -96,6 +97,10 @@ class WireFederation final : public Federation {
   const model::SharedModel& model() const noexcept override { return model_; }
   const model::PrivateState& state(std::uint32_t user) const override { return states_[user]; }
   const coordinator::PreparedTask& task() const noexcept override { return task_; }
+  std::string cohort_rule() const override {
+    return secagg::DescribeCohort(task_.config().eligibility.RateUnits(),
+                                  population_ ? &*population_ : nullptr);
+  }
   Result<std::optional<dp::EpsilonReport>> Spent() const override;
 
  private:
@@ -115,6 +120,7 @@ class WireFederation final : public Federation {
   std::string CoordinatorFolder() const { return folder_ + "/coordinator"; }
   Status StartCoordinator();
   Status EnrolDevices();
+  Status ClosePopulation();
   void RunDevices();
   void OnRound(const coordinator::RoundOutcome& outcome);
   Status RefreshStates();
@@ -132,6 +138,7 @@ class WireFederation final : public Federation {
   Meeting meeting_;
 
   std::unique_ptr<authority::Authority> authority_;
+  std::optional<secagg::PopulationStatement> population_;
   std::unique_ptr<coordinator::Server> server_;
   std::thread watcher_;  // tells the meeting that the server has stopped
   std::vector<std::unique_ptr<client::Device>> devices_;
@@ -168,7 +175,18 @@ Status WireFederation::Start() {
   DEMUR_RETURN_IF_ERROR(MakeFolder(folder_));
   DEMUR_TRY(task_, WithoutClocks(task_, people_.size()));
   DEMUR_RETURN_IF_ERROR(StartCoordinator());
-  return EnrolDevices();
+  DEMUR_RETURN_IF_ERROR(EnrolDevices());
+  if (task_.config().eligibility.RateUnits() == 0) return {};
+  return ClosePopulation();
+}
+
+Status WireFederation::ClosePopulation() {
+  DEMUR_TRY(population_, authority_->CloseEpoch());
+  DEMUR_TRY(const Bytes statement,
+            ReadFile(folder_ + "/authority/" + std::string(authority::kPopulationFile),
+                     model::kMaxStatementLen));
+  return WriteFileAtomically(CoordinatorFolder() + "/" + std::string(coordinator::kPopulationFile),
+                             statement, FileMode::kPublic);
 }
 
 // The operator's part: two folders, a request, a certificate.
@@ -227,6 +245,7 @@ Status WireFederation::EnrolDevices() {
     device.folder = folder_ + "/device-" + std::to_string(DeviceOf(user).value);
     device.floor = FloorFor(task_.plan_template());
     device.floor.allow_no_deadline = true;
+    device.floor.population_corrupt_permille = 0;  // simulated people are honest
     device.drill = drill_;
     device.signals = people_.signals();
     DEMUR_TRY(auto opened, client::Device::Open(std::move(device), tools));

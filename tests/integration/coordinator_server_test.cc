@@ -143,6 +143,19 @@ class CoordinatorServerTest : public ::testing::Test {
     DEMUR_TRY(const std::string text, crypto::SignRevocationList(signer, list));
     return WriteFileAtomically(revoked_, AsBytes(text), FileMode::kPublic);
   }
+  // The population of epoch `epoch`: devices 1 to `enrolled`.
+  Status WritePopulation(std::uint64_t epoch, std::uint64_t enrolled) {
+    return WritePopulation(pki_.authority_key(), epoch, enrolled);
+  }
+  Status WritePopulation(const crypto::Ed25519KeyPair& signer, std::uint64_t epoch,
+                         std::uint64_t enrolled) {
+    secagg::PopulationStatement statement;
+    statement.epoch = epoch;
+    statement.enrolled = enrolled;
+    statement.unix_ms = clock_.UnixMillis();
+    DEMUR_TRY(const Bytes bytes, secagg::SignStatement(signer, statement));
+    return WriteFileAtomically(dir_ + "/population.statement", bytes, FileMode::kPublic);
+  }
   void ExpectNoStart(const std::string& named, const ServerOptions& options = {}) {
     const Status started = Start(options);
     ASSERT_FALSE(started.has_value()) << named;
@@ -340,6 +353,67 @@ TEST_F(CoordinatorServerTest, WhoseCertificateEndsWhileConnectedIsCutOffBeforeTh
   for (StreamPtr& stream : streams) Close(std::move(stream));
   Close(std::move(*last));
   ExpectNoRoundWasDrawn();
+}
+
+// --- Cohorts that the authority draws -----------------------------------------------------------
+
+TEST_F(CoordinatorServerTest, APopulationThatCannotBeBelievedKeepsItFromStarting) {
+  TaskConfig task = Task();
+  task.eligibility.rate = 1;
+  ASSERT_OK(MakeFolder(task));
+  ASSERT_OK(Start()) << "before the first epoch is closed there need be no file";
+  EXPECT_EQ(server_->status().cohort_rule, "authority-drawn (rate 1, no epoch closed yet)");
+  server_.reset();
+  ASSERT_OK(WritePopulation(TestPki(2).authority_key(), 1, 100));
+  ExpectNoStart("population.statement: population statement: the signature is not the authority's");
+  ASSERT_OK(WriteFileAtomically(dir_ + "/population.statement", Bytes(20), FileMode::kPublic));
+  ExpectNoStart("run `demur-ca close-epoch` and copy population.statement");
+  ASSERT_OK(WritePopulation(4, 100));
+  ASSERT_OK(Start());
+  EXPECT_EQ(server_->status().cohort_rule, "authority-drawn (rate 1, epoch 4, 100 enrolled)");
+}
+
+TEST_F(CoordinatorServerTest, AnEpochInForceIsNotReplacedByAnOlderOneOrAnother) {
+  ASSERT_OK(WritePopulation(2, 100));
+  ASSERT_OK_AND_ASSIGN(const auto first, LoadPopulation(dir_, pki_.authority(), std::nullopt));
+  ASSERT_TRUE(first.has_value());
+  EXPECT_OK(LoadPopulation(dir_, pki_.authority(), first));
+  ASSERT_OK(WritePopulation(2, 101));
+  EXPECT_ERROR(LoadPopulation(dir_, pki_.authority(), first), ErrorCode::kInvalidArgument);
+  ASSERT_OK(WritePopulation(1, 100));
+  EXPECT_ERROR(LoadPopulation(dir_, pki_.authority(), first), ErrorCode::kFailedPrecondition);
+  std::filesystem::remove(dir_ + "/population.statement");
+  EXPECT_ERROR(LoadPopulation(dir_, pki_.authority(), first), ErrorCode::kFailedPrecondition);
+  ASSERT_OK(WritePopulation(3, 101));
+  ASSERT_OK_AND_ASSIGN(const auto next, LoadPopulation(dir_, pki_.authority(), first));
+  EXPECT_EQ(next->statement.enrolled, 101U);
+}
+
+// Twenty-one are connected, the last one enrolled after the epoch was closed.
+TEST_F(CoordinatorServerTest, OnlyWhoIsDrawnIsInvited) {
+  TaskConfig task = Task();
+  task.eligibility.rate = 1;
+  task.connected_min = kCohort + 1;
+  task.secagg.roster_max = kCohort + 1;
+  ASSERT_OK(MakeFolder(task));
+  ASSERT_OK(WritePopulation(1, kFirst + kCohort - 1));
+  ASSERT_OK(Start());
+  std::vector<StreamPtr> streams;
+  for (std::uint32_t i = 0; i <= kCohort; ++i) {
+    auto stream = Connect(static_cast<std::uint8_t>(kFirst + i));
+    ASSERT_OK(stream);
+    ASSERT_OK(Read(**stream));
+    streams.push_back(std::move(*stream));
+  }
+  const auto announced = Read(*streams[0]);
+  ASSERT_OK(announced);
+  EXPECT_EQ(announced->type, FrameType::kAnnounce);
+  for (StreamPtr& stream : streams) Close(std::move(stream));
+  server_.reset();
+  ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, RoundStore::Access::kRead));
+  ASSERT_OK_AND_ASSIGN(const auto rounds, store.Rounds(1));
+  ASSERT_EQ(rounds.size(), 1U);
+  EXPECT_EQ(rounds[0].cohort, kCohort);
 }
 
 // It may only have been slow: a refusal without a time to come back would retire it for good.

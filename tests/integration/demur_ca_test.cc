@@ -101,6 +101,14 @@ TEST_F(DemurCaTest, FromInitToAnEnrolledDeviceAndItsRevocation) {
   EXPECT_TRUE(crypto::ParseRevocationList(list, crypto::ParseCertificate(ca)->public_key)
                   ->Contains(DeviceNumber(1)));
 
+  const Outcome closed = RunCa({"close-epoch", "--dir", dir_});
+  EXPECT_EQ(closed.exit_code, 0) << closed.text;
+  EXPECT_NE(closed.text.find("epoch 1 closed: 1 enrolled, 0 active"), std::string::npos)
+      << closed.text;
+  EXPECT_OK(ReadFile(dir_ + "/population.statement", 1000));
+  const Outcome proof = RunCa({"prove", "--dir", dir_, "--device", "1"});
+  EXPECT_EQ(proof.exit_code, 1) << "it was revoked: " << proof.text;
+
   serving.Signal(SIGTERM);
   const Outcome stopped = serving.Finish();
   EXPECT_EQ(stopped.exit_code, 0) << stopped.text;
@@ -122,6 +130,8 @@ TEST_F(DemurCaTest, ErrorsNameTheirCauseAndExitWithOne) {
   fails(MakeToken("127.0.0.1:1"), "certify");
   fails(MakeToken("nonsense"), "host:port");
   fails(RunCa({"revoke", "--dir", dir_, "--device", "9"}), "no device 9");
+  fails(RunCa({"close-epoch", "--dir", dir_}), "nobody is enrolled");
+  fails(RunCa({"prove", "--dir", dir_, "--device", "1"}), "close-epoch");
   fails(RunCa({"serve", "--dir", folder_.File("none")}), "authority.key");
   fails(RunCa({"serve", "--dir", dir_, "--listen", "127.0.0.1"}), "host:port");
   fails(RunCa({"init", "--dir", folder_.File("x"), "--log-level", "loud"}), "loud");

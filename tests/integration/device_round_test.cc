@@ -2,6 +2,7 @@
 #include <utility>
 #include <vector>
 
+#include "demur/secagg/cohort.h"
 #include "demur/secagg/packing.h"
 #include "device_round_fixture.h"
 
@@ -89,6 +90,31 @@ Script Model(Bytes blob) {
   };
 }
 
+// The scripted round, drawn from epoch 8 of `enrolled` devices; practically everybody is eligible.
+model::Plan DrawnPlan(std::uint64_t enrolled) {
+  secagg::PopulationStatement statement;
+  statement.epoch = 8;
+  statement.enrolled = enrolled;
+  statement.unix_ms = FakeClock::kStart;
+  model::Plan plan = testing::ScriptedPlan();
+  plan.cohort.rate = ~std::uint32_t{0};
+  plan.cohort.statement =
+      secagg::SignStatement(testing::TestPki().authority_key(), statement).value();
+  return plan;
+}
+
+// Plays until the device hangs up; when it is back it is turned away.
+asio::awaitable<Status> PlayThenRefuse(ScriptedCoordinator& self, net::FrameStream& stream,
+                                       std::uint32_t connection) {
+  if (connection > 0) {
+    co_return co_await ScriptedCoordinator::Refuse(stream, ErrorCode::kPermissionDenied);
+  }
+  self.Announce();
+  const Status played = co_await self.Play(stream);
+  if (played) co_return Error(ErrorCode::kInternal, "the device took part");
+  co_return Status();
+}
+
 // What device 0 added to the sum.
 std::vector<std::int64_t> OwnPart(ScriptedCoordinator& coordinator) {
   auto& session = coordinator.session;
@@ -140,6 +166,37 @@ TEST_F(DeviceRoundTest, WholeRoundAddsItsUpdateAndChargesOnce) {
   EXPECT_EQ(Record()->masked_round, coordinator_->session.plan().round);
   EXPECT_NE(Record()->confirmed_session, Hash256{});
   EXPECT_EQ(shelf_.size(), 1U);
+}
+
+TEST_F(DeviceRoundTest, ADrawnCohortIsAWholeRoundAndItsEpochIsKept) {
+  ASSERT_OK(RunWith(Options(), WholeRound, DrawnPlan(20)));
+  ASSERT_OK(coordinator_->script_status());
+  EXPECT_EQ(device_->counts().rounds_committed, 1U);
+  EXPECT_EQ(Record()->population_epoch, 8U);
+}
+
+// Numbers 2 to 20 were enrolled after the epoch was closed.
+TEST_F(DeviceRoundTest, PeersOutsideThePopulationEndTheSession) {
+  EXPECT_ERROR(RunWith(Options(), PlayThenRefuse, DrawnPlan(1)), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(coordinator_->received(), (Types{FrameType::kFetchModel, FrameType::kAdvertise}));
+  EXPECT_EQ(device_->counts().rounds_lost, 1U);
+  EXPECT_EQ(Record()->account.participations, 0U);
+}
+
+TEST_F(DeviceRoundTest, AStatementOfAnotherAuthorityIsRefusedForTheWholeTask) {
+  model::Plan plan = DrawnPlan(20);
+  plan.cohort.statement.back() ^= std::byte{1};
+  ASSERT_OK(RunWith(Options(), LeavesOnly(wire::LeaveScope::kTask), plan));
+  ASSERT_OK(coordinator_->script_status());
+  EXPECT_EQ(device_->counts().plans_refused, 1U);
+}
+
+TEST_F(DeviceRoundTest, WhoIsNotDrawnLeavesTheRoundOnly) {
+  model::Plan plan = DrawnPlan(20);
+  plan.cohort.rate = 1;  // of 2^32
+  ASSERT_OK(RunWith(Options(), LeavesOnly(wire::LeaveScope::kRound), plan));
+  ASSERT_OK(coordinator_->script_status());
+  EXPECT_EQ(device_->counts().plans_refused, 1U);
 }
 
 TEST_F(DeviceRoundTest, LostConnectionResumesTheSameSession) {

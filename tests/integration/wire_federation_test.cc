@@ -49,6 +49,7 @@ struct Outcome {
   std::vector<RoundRow> rounds;
   std::vector<model::PrivateState> states;
   std::optional<dp::EpsilonReport> spent;
+  std::string cohort_rule;
 };
 
 Result<Outcome> Train(const std::string& text, Mode mode, std::uint32_t rounds,
@@ -74,6 +75,7 @@ Result<Outcome> Train(const std::string& text, Mode mode, std::uint32_t rounds,
     out.states.push_back(federation->state(user));
   }
   DEMUR_TRY(out.spent, federation->Spent());
+  out.cohort_rule = federation->cohort_rule();
   return out;
 }
 
@@ -111,6 +113,23 @@ TEST_F(WireFederationTest, GivesTheBytesOfTheFastOneWithoutNoise) {
   EXPECT_EQ(wire.models, fast.models);
   EXPECT_EQ(wire.states, fast.states);
   EXPECT_FALSE(wire.spent.has_value());
+}
+
+// A statement of the authority, its beacon's draw, and devices that check both: about half of 44
+// people are eligible in a round, at least 20 are needed, and all that are eligible are invited.
+TEST_F(WireFederationTest, RunsRoundsOfWhomTheAuthoritysBeaconDraws) {
+  std::string text(kScenario);
+  text.insert(text.find("roster_min"), "roster_max = 44\n");
+  text += "[task.eligibility]\nrate = 0.55\n";
+  for (const Mode mode : {Mode::kFast, Mode::kWire}) {
+    ASSERT_OK_AND_ASSIGN(const Outcome out, Train(text, mode, 2, {}, Folder()));
+    for (const RoundRow& round : out.rounds) {
+      EXPECT_TRUE(round.committed) << ToString(mode);
+      EXPECT_GE(round.cohort, 20U);
+      EXPECT_LT(round.cohort, 44U) << "by chance once in 10^11 rounds";
+    }
+    EXPECT_EQ(out.cohort_rule, "authority-drawn (rate 0.55, epoch 1, 44 enrolled)");
+  }
 }
 
 TEST_F(WireFederationTest, StopsWhenTheTaskIsComplete) {

@@ -73,6 +73,14 @@ Status ValidateSecAgg(const SecAggPlan& secagg) {
   return {};
 }
 
+Status ValidateCohort(const CohortPlan& cohort) {
+  if (cohort.statement.size() > kMaxStatementLen) return Bad("cohort.statement: too long");
+  if ((cohort.rate == 0) != cohort.statement.empty()) {
+    return Bad("cohort: a rate and the authority's statement come together");
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string_view ToString(SecAggProfile profile) noexcept {
@@ -95,7 +103,8 @@ Status Plan::Validate() const {
   DEMUR_RETURN_IF_ERROR(ValidateTraining(training));
   DEMUR_RETURN_IF_ERROR(ValidatePrivacy(privacy));
   DEMUR_RETURN_IF_ERROR(ValidateEncoding(encoding, privacy));
-  return ValidateSecAgg(secagg);
+  DEMUR_RETURN_IF_ERROR(ValidateSecAgg(secagg));
+  return ValidateCohort(cohort);
 }
 
 }  // namespace demur::model

@@ -64,6 +64,11 @@ struct Timeouts {              # milliseconds
   confirm   @5 :UInt32;
 }
 
+struct Cohort {                # all zero: whom the coordinator invites
+  rate      @0 :UInt32;        # units of 2^-32
+  statement @1 :Data;          # signed by the authority
+}
+
 struct Plan {
   version       @0 :UInt16;
   task          @1 :Data;      # 16 bytes
@@ -77,4 +82,5 @@ struct Plan {
   privacy       @9 :Privacy;
   secagg        @10 :SecAgg;
   timeouts      @11 :Timeouts;
+  cohort        @12 :Cohort;
 }

@@ -173,6 +173,19 @@ model::TimeoutPlan ReadTimeouts(schema::Timeouts::Reader in) {
   return out;
 }
 
+void WriteCohort(const model::CohortPlan& cohort, schema::Cohort::Builder out) {
+  out.setRate(cohort.rate);
+  out.setStatement(AsData(cohort.statement));
+}
+
+Status ReadCohort(schema::Cohort::Reader in, model::CohortPlan* out) {
+  out->rate = in.getRate();
+  if (!internal::CopyAtMost(in.getStatement(), model::kMaxStatementLen, &out->statement)) {
+    return FieldOutOfRange("cohort statement");
+  }
+  return {};
+}
+
 Result<model::Plan> ReadPlan(schema::Plan::Reader in, const PlanLimits& limits) {
   model::Plan out;
   out.version = in.getVersion();
@@ -187,6 +200,7 @@ Result<model::Plan> ReadPlan(schema::Plan::Reader in, const PlanLimits& limits) 
   DEMUR_RETURN_IF_ERROR(ReadPrivacy(in.getPrivacy(), &out.privacy));
   out.secagg = ReadSecAgg(in.getSecagg());
   out.timeouts = ReadTimeouts(in.getTimeouts());
+  DEMUR_RETURN_IF_ERROR(ReadCohort(in.getCohort(), &out.cohort));
   return out;
 }
 
@@ -209,6 +223,7 @@ Bytes EncodePlan(const model::Plan& plan) {
   WritePrivacy(plan.privacy, root.initPrivacy());
   WriteSecAgg(plan.secagg, root.initSecagg());
   WriteTimeouts(plan.timeouts, root.initTimeouts());
+  if (!plan.cohort.server_chosen()) WriteCohort(plan.cohort, root.initCohort());
   return internal::Flatten(builder);
 }
 

@@ -92,6 +92,32 @@ Status RunRevoke(const Arguments& arguments, Tools& tools) {
   return {};
 }
 
+Status RunCloseEpoch(const Arguments& arguments, Tools& tools) {
+  DEMUR_TRY(const auto authority, Authority::Open(arguments.folder, tools.clock, tools.random));
+  DEMUR_TRY(const secagg::PopulationStatement closed, authority->CloseEpoch());
+  std::printf(
+      "epoch %llu closed: %llu enrolled, %llu active, revocation list %llu\nroot   %s\nbeacon %s\n"
+      "copy %s/%s into the coordinator's folder: it draws from it from the next round on\n",
+      static_cast<unsigned long long>(closed.epoch),
+      static_cast<unsigned long long>(closed.enrolled),
+      static_cast<unsigned long long>(closed.active),
+      static_cast<unsigned long long>(closed.revocations), ToHex(closed.root).c_str(),
+      ToHex(closed.beacon).c_str(), arguments.folder.c_str(), std::string(kPopulationFile).c_str());
+  return {};
+}
+
+Status RunProve(const Arguments& arguments, Tools& tools) {
+  DEMUR_TRY(const auto authority, Authority::Open(arguments.folder, tools.clock, tools.random));
+  DEMUR_TRY(const InclusionProof proof, authority->ProveInclusion(DeviceNumber(arguments.device)));
+  std::printf("device %llu in epoch %llu of %llu\nroot %s\nkey  %s\n",
+              static_cast<unsigned long long>(arguments.device),
+              static_cast<unsigned long long>(proof.statement.epoch),
+              static_cast<unsigned long long>(proof.statement.enrolled),
+              ToHex(proof.statement.root).c_str(), ToHex(proof.identity_key).c_str());
+  for (const Hash256& sibling : proof.path) std::printf("path %s\n", ToHex(sibling).c_str());
+  return {};
+}
+
 Status RunServe(const Arguments& arguments, Tools& tools) {
   DEMUR_TRY(const auto authority, Authority::Open(arguments.folder, tools.clock, tools.random));
   EnrolServerOptions options;
@@ -159,6 +185,14 @@ void DefineVerbs(CLI::App* app, Arguments* arguments) {
   CLI::App* revoke = app->add_subcommand("revoke", "shut a device out for good");
   DefineCommon(revoke, arguments);
   revoke->add_option("--device", arguments->device, "its number")->required();
+
+  CLI::App* close = app->add_subcommand(
+      "close-epoch", "sign the population enrolled until now, for cohorts drawn by its beacon");
+  DefineCommon(close, arguments);
+  CLI::App* prove =
+      app->add_subcommand("prove", "print a device's path to the root of the newest epoch");
+  DefineCommon(prove, arguments);
+  prove->add_option("--device", arguments->device, "its number")->required();
 }
 
 Status Run(const CLI::App& app, const Arguments& arguments) {
@@ -169,6 +203,8 @@ Status Run(const CLI::App& app, const Arguments& arguments) {
   if (app.got_subcommand("certify")) return RunCertify(arguments, tools);
   if (app.got_subcommand("serve")) return RunServe(arguments, tools);
   if (app.got_subcommand("token")) return RunToken(arguments, tools);
+  if (app.got_subcommand("close-epoch")) return RunCloseEpoch(arguments, tools);
+  if (app.got_subcommand("prove")) return RunProve(arguments, tools);
   return RunRevoke(arguments, tools);
 }
 

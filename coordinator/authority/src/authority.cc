@@ -13,6 +13,7 @@
 #include "demur/crypto/keys.h"
 #include "demur/crypto/labels.h"
 #include "identity_store.h"
+#include "population.h"
 
 namespace demur::authority {
 namespace {
@@ -26,6 +27,9 @@ std::string KeyPath(const std::string& folder) { return folder + "/authority.key
 std::string CertificatePath(const std::string& folder) { return folder + "/ca.pem"; }
 std::string DatabasePath(const std::string& folder) { return folder + "/authority.db"; }
 std::string RevokedPath(const std::string& folder) { return folder + "/revoked.json"; }
+std::string PopulationPath(const std::string& folder) {
+  return folder + "/" + std::string(kPopulationFile);
+}
 
 Error Refused(const char* why) { return Error(ErrorCode::kPermissionDenied, why); }
 
@@ -275,6 +279,33 @@ Result<std::string> Authority::SignedRevocationList() {
   list.sequence = list.devices.size();
   list.issued = Now(impl_->clock);
   return crypto::SignRevocationList(impl_->key, list);
+}
+
+Result<secagg::PopulationStatement> Authority::CloseEpoch() {
+  const std::lock_guard lock(impl_->mutex);
+  DEMUR_TRY(auto transaction, impl_->store.Begin());
+  DEMUR_TRY(secagg::PopulationStatement statement, MeasurePopulation(impl_->store));
+  DEMUR_RETURN_IF_ERROR(impl_->random->Fill(statement.beacon));
+  statement.unix_ms = impl_->clock.UnixMillis();
+  DEMUR_TRY(const Bytes bytes, secagg::SignStatement(impl_->key, statement));
+  DEMUR_RETURN_IF_ERROR(impl_->store.AddEpoch({statement.epoch, bytes}));
+  // Before the file: no two statements of one epoch may ever be seen.
+  DEMUR_RETURN_IF_ERROR(transaction.Commit());
+  DEMUR_RETURN_IF_ERROR(
+      WriteFileAtomically(PopulationPath(impl_->folder), bytes, FileMode::kPublic));
+  log::Info("epoch_closed", {{"epoch", statement.epoch}, {"enrolled", statement.enrolled}});
+  return statement;
+}
+
+Result<InclusionProof> Authority::ProveInclusion(DeviceNumber device) {
+  const std::lock_guard lock(impl_->mutex);
+  DEMUR_TRY(const auto last, impl_->store.LastEpoch());
+  if (!last) {
+    return Error(ErrorCode::kFailedPrecondition,
+                 "no epoch was closed yet: run `demur-ca close-epoch` first");
+  }
+  DEMUR_TRY(const auto statement, secagg::OpenStatement(last->statement, impl_->key.public_key));
+  return ProveMember(impl_->store, statement, device);
 }
 
 Result<Counts> Authority::Count() {

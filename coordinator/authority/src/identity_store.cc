@@ -9,7 +9,7 @@
 namespace demur::authority {
 namespace {
 
-constexpr std::array<std::string_view, 1> kSchema = {R"sql(
+constexpr std::array<std::string_view, 2> kSchema = {R"sql(
   CREATE TABLE coordinator (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     name TEXT NOT NULL,
@@ -28,6 +28,12 @@ constexpr std::array<std::string_view, 1> kSchema = {R"sql(
     public_key BLOB NOT NULL UNIQUE CHECK (length(public_key) = 32),
     enrolled INTEGER NOT NULL,
     revoked INTEGER
+  ) STRICT;
+)sql",
+                                                     R"sql(
+  CREATE TABLE epoch (
+    epoch INTEGER PRIMARY KEY CHECK (epoch > 0),
+    statement BLOB NOT NULL
   ) STRICT;
 )sql"};
 
@@ -144,6 +150,38 @@ Result<Counts> IdentityStore::Count() {
   DEMUR_CHECK(row, "an aggregate has one row");
   return Counts{static_cast<std::uint64_t>(get.Integer(0)),
                 static_cast<std::uint64_t>(get.Integer(1))};
+}
+
+Result<std::vector<MemberRow>> IdentityStore::Members(std::uint64_t most) {
+  DEMUR_TRY(auto get, database_.Prepare("SELECT number, public_key, revoked FROM device "
+                                        "WHERE number <= ? ORDER BY number"));
+  get.Bind(1, static_cast<std::int64_t>(most));
+  std::vector<MemberRow> out;
+  for (;;) {
+    DEMUR_TRY(const bool more, get.Step());
+    if (!more) return out;
+    // A number is a place in the tree: one that is missing would move all after it.
+    if (static_cast<std::uint64_t>(get.Integer(0)) != out.size() + 1) {
+      return Error(ErrorCode::kDataLoss, "authority database is damaged: a device is missing");
+    }
+    MemberRow row;
+    DEMUR_TRY(row.key, FixedBlob<32>(get, 1));
+    row.revoked = !get.IsNull(2);
+    out.push_back(row);
+  }
+}
+
+Status IdentityStore::AddEpoch(const EpochRow& row) {
+  DEMUR_TRY(auto put, database_.Prepare("INSERT INTO epoch VALUES (?,?)"));
+  return put.Bind(1, static_cast<std::int64_t>(row.epoch)).Bind(2, ByteView(row.statement)).Run();
+}
+
+Result<std::optional<EpochRow>> IdentityStore::LastEpoch() {
+  DEMUR_TRY(auto get,
+            database_.Prepare("SELECT epoch, statement FROM epoch ORDER BY epoch DESC LIMIT 1"));
+  DEMUR_TRY(const bool found, get.Step());
+  if (!found) return std::optional<EpochRow>();
+  return std::optional(EpochRow{static_cast<std::uint64_t>(get.Integer(0)), ToBytes(get.Blob(1))});
 }
 
 }  // namespace demur::authority

@@ -28,6 +28,18 @@ struct TokenRow {
   std::uint32_t used = 0;
 };
 
+// What the population's tree is made of.
+struct MemberRow {
+  wire::PublicKey key{};
+  bool revoked = false;
+};
+
+// An epoch that was closed.
+struct EpochRow {
+  std::uint64_t epoch = 0;
+  Bytes statement;  // as signed
+};
+
 struct DeviceRow {
   DeviceNumber number;
   bool revoked = false;
@@ -58,6 +70,12 @@ class IdentityStore {
   Result<bool> Revoke(DeviceNumber device, std::int64_t now);
   Result<std::vector<DeviceNumber>> Revoked();
   Result<Counts> Count();
+
+  // Devices 1 to `most`, in the order of their numbers.
+  Result<std::vector<MemberRow>> Members(std::uint64_t most);
+  Status AddEpoch(const EpochRow& row);
+  // The newest one.
+  Result<std::optional<EpochRow>> LastEpoch();
 
  private:
   explicit IdentityStore(storage::Database database) : database_(std::move(database)) {}

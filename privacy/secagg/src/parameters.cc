@@ -1,14 +1,17 @@
 #include "demur/secagg/parameters.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <vector>
 
 #include "scaled.h"
 
+#include "scaled.h"
+
 namespace demur::secagg {
 namespace {
+
+using internal::Scaled;
 
 // (a)_m / (b)_m = a (a-1) .. (a-m+1) / (b (b-1) .. (b-m+1)); zero when m > a.
 Scaled FallingRatio(std::uint32_t a, std::uint32_t b, std::uint32_t m) {

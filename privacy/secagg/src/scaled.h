@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-namespace demur::secagg {
+// The arithmetic of the tail bounds (parameters.cc, cohort.cc). Private to the part. Value type.
+namespace demur::secagg::internal {
 
 // A non-negative number with an exponent of its own: probabilities here go down to 2^-4000, far
 // below the smallest double. frexp and ldexp are exact, so every result is one rounding of IEEE
@@ -61,4 +62,4 @@ class Scaled {
   long exponent_ = 0;
 };
 
-}  // namespace demur::secagg
+}  // namespace demur::secagg::internal

@@ -13,6 +13,7 @@
 #include "demur/crypto/certificate.h"
 #include "demur/crypto/hash.h"
 #include "demur/crypto/system_random.h"
+#include "demur/secagg/cohort.h"
 #include "fake_clock.h"
 #include "result_matchers.h"
 #include "temporary_folder.h"
@@ -339,6 +340,62 @@ TEST_F(AuthorityTest, ManyAtOnceGetOneNumberEachAndNoMoreThanTheTokenAllows) {
   given.erase(0);
   EXPECT_EQ(given, (std::set<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8}));
   EXPECT_EQ(std::count(numbers.begin(), numbers.end(), 0U), 4);
+}
+
+// --- Epochs -------------------------------------------------------------------------------------
+
+TEST_F(AuthorityTest, AnEpochIsClosedOverEverybodyEnrolled) {
+  EXPECT_ERROR(authority_->CloseEpoch(), ErrorCode::kFailedPrecondition) << "nobody is enrolled";
+  CertifyCoordinator();
+  const wire::Token token = MakeToken(5);
+  for (std::uint8_t i = 1; i <= 4; ++i) ASSERT_OK(authority_->Enrol(RequestOf(KeyOf(i), token)));
+  ASSERT_OK(authority_->Revoke(DeviceNumber(2)));
+  ASSERT_OK_AND_ASSIGN(const auto closed, authority_->CloseEpoch());
+  EXPECT_EQ(closed.epoch, 1U);
+  EXPECT_EQ(closed.enrolled, 4U);
+  EXPECT_EQ(closed.active, 3U);
+  EXPECT_EQ(closed.revocations, 1U);
+  EXPECT_EQ(closed.unix_ms, clock_.UnixMillis());
+  const Hash256 leaves[] = {secagg::PopulationLeaf(KeyOf(1).public_key), Hash256{},
+                            secagg::PopulationLeaf(KeyOf(3).public_key),
+                            secagg::PopulationLeaf(KeyOf(4).public_key)};
+  EXPECT_EQ(closed.root, secagg::PopulationRoot(leaves));
+
+  ASSERT_OK_AND_ASSIGN(const Bytes file, ReadFile(path_ + "/population.statement", 1000));
+  const auto ca = crypto::ParseCertificate(authority_->certificate());
+  EXPECT_EQ(secagg::OpenStatement(file, ca->public_key).value(), closed);
+}
+
+TEST_F(AuthorityTest, EveryEpochHasItsOwnNumberAndBeaconAlsoAfterARestart) {
+  CertifyCoordinator();
+  ASSERT_OK(authority_->Enrol(RequestOf(KeyOf(1), MakeToken(1))));
+  ASSERT_OK_AND_ASSIGN(const auto first, authority_->CloseEpoch());
+  authority_ = Open();
+  ASSERT_OK_AND_ASSIGN(const auto second, authority_->CloseEpoch());
+  EXPECT_EQ(second.epoch, 2U);
+  EXPECT_NE(second.beacon, first.beacon);
+  EXPECT_NE(first.beacon, Hash256{});
+}
+
+TEST_F(AuthorityTest, APathLeadsToTheRootOfTheNewestEpoch) {
+  EXPECT_ERROR(authority_->ProveInclusion(DeviceNumber(1)), ErrorCode::kFailedPrecondition);
+  CertifyCoordinator();
+  const wire::Token token = MakeToken(9);
+  for (std::uint8_t i = 1; i <= 5; ++i) ASSERT_OK(authority_->Enrol(RequestOf(KeyOf(i), token)));
+  ASSERT_OK(authority_->Revoke(DeviceNumber(2)));
+  ASSERT_OK(authority_->CloseEpoch());
+  ASSERT_OK(authority_->Enrol(RequestOf(KeyOf(6), token)));
+  for (const std::uint64_t number : {1U, 3U, 4U, 5U}) {
+    ASSERT_OK_AND_ASSIGN(const auto proof, authority_->ProveInclusion(DeviceNumber(number)));
+    EXPECT_EQ(proof.identity_key, KeyOf(static_cast<std::uint8_t>(number)).public_key);
+    EXPECT_TRUE(secagg::VerifyInclusion(proof.statement, DeviceNumber(number), proof.identity_key,
+                                        proof.path));
+  }
+  EXPECT_ERROR(authority_->ProveInclusion(DeviceNumber(0)), ErrorCode::kNotFound);
+  EXPECT_ERROR(authority_->ProveInclusion(DeviceNumber(2)), ErrorCode::kNotFound) << "revoked";
+  EXPECT_ERROR(authority_->ProveInclusion(DeviceNumber(6)), ErrorCode::kNotFound) << "later";
+  ASSERT_OK(authority_->Revoke(DeviceNumber(3)));
+  EXPECT_ERROR(authority_->ProveInclusion(DeviceNumber(4)), ErrorCode::kFailedPrecondition);
 }
 
 }  // namespace

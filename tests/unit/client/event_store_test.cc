@@ -117,6 +117,7 @@ TEST_F(EventStoreTest, RecordsOfTasksSurviveARestart) {
   record.confirmed_survivors[2] = std::byte{5};
   record.terms =
       PlanTerms{true, 1.25, 1e-7, 4, 800, 560, 100, 40, model::SecAggProfile::kSemiHonest};
+  record.population_epoch = 77;
   const TaskRecord other = Seen(Fresh(8), 3);
   {
     ASSERT_OK_AND_ASSIGN(auto store, Open());

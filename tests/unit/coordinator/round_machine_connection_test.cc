@@ -288,6 +288,20 @@ TEST(RoundMachineConnectionTest, PausesGrowWithEveryFailureInARow) {
   EXPECT_EQ(machine.Give(event::Failed{{1, 2}, "not drawn"}), "pause 1000 -> paused");
 }
 
+// A beacon that draws too few is no failure, and another id draws others.
+TEST(RoundMachineConnectionTest, AnIdThatDrawsTooFewIsLeftOut) {
+  Machine machine;
+  machine.ConnectAll();
+  for (std::uint32_t id = 1; id <= 3; ++id) {
+    EXPECT_EQ(machine.AllOf<effect::Draw>().back().id, (RoundId{1, id}));
+    EXPECT_EQ(machine.Give(event::Failed{{1, id}, "too few", true}), "pause 1000 -> paused");
+    EXPECT_EQ(machine.Give(event::PauseOver{}), "draw -> drawing");
+  }
+  EXPECT_EQ(machine.core().abandoned, 0U);
+  machine.RunAndCommit(4);
+  EXPECT_EQ(machine.core().committed, 1U);
+}
+
 TEST(RoundMachineConnectionTest, AbandonedRoundsCountAsFailures) {
   Machine machine;
   machine.ConnectAll();

@@ -36,6 +36,7 @@ StatusView Sample() {
   status.task_name = "films";
   status.algorithm = "biased_mf";
   status.secagg_profile = "semi-honest";
+  status.cohort_rule = "authority-drawn (rate 0.5, epoch 3, 1000 enrolled)";
   status.phase = "masking";
   status.round = 3;
   status.rounds_max = 10;
@@ -69,6 +70,12 @@ TEST(StatusTest, WhatIsShownIsNeverBelowWhatWasSpent) {
     budget.epsilon_spent = spent;
     ExpectHas(DescribePrivacy(budget), shown);
   }
+}
+TEST(StatusTest, WhoChoosesTheCohortIsSaidInEveryForm) {
+  ExpectHas(RenderPage(Sample()), "cohort: authority-drawn (rate 0.5, epoch 3, 1000 enrolled)");
+  ExpectHas(RenderMetrics(Sample()),
+            "cohort=\"authority-drawn (rate 0.5, epoch 3, 1000 enrolled)\"");
+  ExpectHas(ToJson(Sample()).Dump(), "authority-drawn (rate 0.5, epoch 3, 1000 enrolled)");
 }
 TEST(StatusTest, WeakPrivacyAndABackupAreSaid) {
   BudgetView budget = Spent();

@@ -69,6 +69,8 @@ gamma = 0.02
 delta = 0.2
 sigma = 50
 eta = 25
+[task.eligibility]
+rate = 0.25
 [task.timeouts]
 training_ms = 1
 advertise_ms = 2
@@ -97,12 +99,28 @@ reconnect_ms = 7
   EXPECT_EQ(task.privacy.participations, 4U);
   EXPECT_EQ(task.secagg.gamma, 0.02);
   EXPECT_EQ(task.secagg.eta, 25U);
+  EXPECT_EQ(task.eligibility.rate, 0.25);
+  EXPECT_EQ(task.eligibility.RateUnits(), 1U << 30);
   EXPECT_EQ(task.timeouts.retry_ms, 6U);
   EXPECT_EQ(task.timeouts.reconnect_ms, 7U);
 }
 
+TEST(TaskConfigTest, ARateIsNeitherLostNorWrapped) {
+  const auto units = [](double rate) {
+    TaskConfig task;
+    task.eligibility.rate = rate;
+    return task.eligibility.RateUnits();
+  };
+  EXPECT_EQ(units(0), 0U);
+  EXPECT_EQ(units(1e-15), 1U);
+  EXPECT_EQ(units(0.001), 4294967U);
+  EXPECT_EQ(units(1), ~std::uint32_t{0});
+  EXPECT_NE(ErrorOf(std::string(kSmall) + "[task.eligibility]\nrate = 1.5\n"), "accepted");
+}
+
 TEST(TaskConfigTest, WritesWhatItReadsBackEqual) {
   TaskConfig task;
+  task.eligibility.rate = 0.125;
   task.model.items = 77;
   task.id = TaskId{};
   task.training.hyper = {{"epochs", 3}, {"rate", 0.1}};

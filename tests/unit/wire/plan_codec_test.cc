@@ -29,6 +29,7 @@ model::Plan SamplePlan() {
   plan.privacy = {true, 5.5, 1e-7, 4, 15, true};
   plan.secagg = {model::SecAggProfile::kMalicious, 25, 400, 51, 301, 41, 21};
   plan.timeouts = {101, 102, 103, 104, 105, 106};
+  plan.cohort = {4294967, Bytes(169, std::byte{0x44})};
   return plan;
 }
 
@@ -41,6 +42,19 @@ TEST(PlanCodecTest, EveryFieldRoundTrips) {
   EXPECT_EQ(back, plan);
 }
 TEST(PlanCodecTest, RefusesDamage) { ExpectHardened(EncodePlan(SamplePlan()), Decode); }
+TEST(PlanCodecTest, ARateAndAStatementComeTogether) {
+  model::Plan plan = SamplePlan();
+  plan.cohort = {};
+  ASSERT_OK_AND_ASSIGN(const model::Plan back, DecodePlan(EncodePlan(plan)));
+  EXPECT_TRUE(back.cohort.server_chosen());
+  plan.cohort.rate = 1;
+  EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument);
+  plan.cohort = {0, Bytes(169)};
+  EXPECT_ERROR(plan.Validate(), ErrorCode::kInvalidArgument);
+  plan.cohort = {1, Bytes(model::kMaxStatementLen + 1)};
+  EXPECT_ERROR(plan.Validate(), ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument);
+}
 TEST(PlanCodecTest, WhatValidateRefusesIsRefused) {
   model::Plan plan = SamplePlan();
   plan.encoding.bits = 33;

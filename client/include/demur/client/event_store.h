@@ -52,6 +52,7 @@ struct TaskRecord {
   Hash256 confirmed_session{};       // last session in which a survivor set was acted on
   Hash256 confirmed_survivors{};     // SHA-256 of that set
   std::optional<PlanTerms> terms;
+  std::uint64_t population_epoch = 0;  // newest that a cohort was drawn from; 0: none was
 
   const TaskId& task() const noexcept { return account.task; }
   friend bool operator==(const TaskRecord&, const TaskRecord&) = default;

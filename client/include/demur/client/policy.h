@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "demur/dp/device_budget.h"
 #include "demur/model/plan.h"
 #include "demur/model/tables.h"
+#include "demur/secagg/cohort.h"
 
 // What a device agrees to. The owner sets the floor; no plan lowers it, and whatever the device can
 // compute from a plan's integers it computes (docs/threat-model.md, "The device's floor"). Pure and
@@ -29,6 +31,12 @@ struct Floor {
   std::uint32_t dim_max = 1U << 22;  // coordinates of the slice: work, memory, upload
   std::uint32_t roster_max = 100'000;
   double value_max = 1'000;  // a plan may not allow larger model values
+  // Whether only cohorts are agreed to that the authority's beacon draws. Otherwise also those that
+  // the coordinator chooses, of whom nothing but corrupt_permille is promised.
+  bool require_drawn_cohort = false;
+  // gamma of everybody enrolled, as the owner believes it: what a drawn cohort's corrupt share is
+  // bounded from (secagg::BoundCorrupt).
+  std::uint32_t population_corrupt_permille = secagg::kDefaultPopulationCorruptPermille;
   // Every deadline of a plan lies between these, milliseconds: too short a deadline makes dropouts
   // on purpose, too long a one holds a device.
   std::uint32_t timeout_min_ms = 1'000;
@@ -45,6 +53,8 @@ struct Admission {
   model::Layout layout;  // of the plan's slice
   TaskRecord seen;       // to be saved before anything is sent: the round is taken up
   TaskRecord charged;    // to be saved, with marker and debit, before M5 leaves
+  // Whom the members are drawn from (CheckCohort); nothing: the coordinator chooses.
+  std::optional<secagg::PopulationStatement> population;
 };
 
 // May this device take part in `plan`? `records`: what it remembers of every task.
@@ -56,6 +66,22 @@ struct Admission {
 // kInvalidArgument: the plan does not hold together, or costs more than it promises.
 Result<Admission> CheckPlan(const model::Plan& plan, const Floor& floor,
                             std::span<const TaskRecord> records, std::int64_t now_unix_ms);
+
+// Who this device is.
+struct CohortSelf {
+  crypto::PublicKey authority_key{};  // of the pinned authority certificate
+  crypto::PublicKey identity_key{};
+  DeviceNumber device;
+};
+// May this device be drawn for `plan`, which CheckPlan admitted as `admission`? Adds the population
+// and its epoch to it.
+// kPermissionDenied: the authority did not sign the statement; the epoch is older than one seen in
+//   the task, or the task had drawn cohorts before; the floor demands one; or fewer corrupt members
+//   are reckoned with than a roster of roster_min may hold.
+// kFailedPrecondition: this device is not eligible in this round, or was enrolled after the epoch.
+// kInvalidArgument: a malformed statement.
+Status CheckCohort(const model::Plan& plan, const Floor& floor, const CohortSelf& self,
+                   Admission* admission);
 
 // What `plan` offers its participants, with epsilon recomputed from its integers.
 // kInvalidArgument: the integers are out of range.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,7 @@
 #include "demur/coordinator/task.h"
 #include "demur/crypto/keys.h"
 #include "demur/crypto/operator_files.h"
+#include "demur/secagg/cohort.h"
 
 // The files of one coordinator: a folder that `init` makes and `serve` opens.
 //
@@ -20,6 +22,7 @@
 //   server.pem      the certificate that comes back
 //   ca.pem          the authority's certificate
 //   revoked.json    the authority's list of devices shut out; may be absent until the first one
+//   population.statement  of `demur-ca close-epoch`; where task.eligibility.rate > 0
 //   coordinator.db  rounds, models, ledger (round_store.h)
 //   lock            held by the one process that serves
 namespace demur::coordinator {
@@ -31,6 +34,7 @@ inline constexpr std::string_view kRequestFile = "server.request";
 inline constexpr std::string_view kCertificateFile = "server.pem";
 inline constexpr std::string_view kAuthorityFile = "ca.pem";
 inline constexpr std::string_view kRevokedFile = "revoked.json";
+inline constexpr std::string_view kPopulationFile = "population.statement";
 
 // Makes the folder, its keys, the request and the store with the first model. A task without an id
 // gets one. Draws only from `random`, so that a seeded source gives the same model.
@@ -65,5 +69,17 @@ Status CheckCertificate(const Deployment& deployment, std::int64_t now_s);
 // cure.
 Result<crypto::RevocationList> LoadRevocations(const std::string& dir, ByteView authority,
                                                const crypto::RevocationList& in_force);
+
+// The newest epoch that the authority closed.
+struct Population {
+  secagg::PopulationStatement statement;
+  Bytes bytes;  // as signed; what a plan carries
+};
+// Nothing where there is no file and none is in force. `in_force`: the one that rounds were drawn
+// from so far. kFailedPrecondition: the file is missing or of an older epoch, kPermissionDenied:
+// the authority did not sign it, kInvalidArgument: malformed, or another statement of the same
+// epoch. All name file and cure.
+Result<std::optional<Population>> LoadPopulation(const std::string& dir, ByteView authority,
+                                                 const std::optional<Population>& in_force);
 
 }  // namespace demur::coordinator

@@ -173,6 +173,8 @@ struct Computed {
 struct Failed {
   RoundId id;
   std::string reason;
+  // A Draw that a new id may answer otherwise: the authority's beacon makes others eligible.
+  bool next_id = false;
 };
 // No further round. An open one is abandoned, unless its sum is already known.
 struct Stop {};

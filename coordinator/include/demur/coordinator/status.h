@@ -9,6 +9,7 @@
 #include "demur/coordinator/round_store.h"
 #include "demur/coordinator/task.h"
 #include "demur/dp/ledger.h"
+#include "demur/secagg/cohort.h"
 
 // What an operator may see of a running coordinator, and the three forms it is shown in. Holds no
 // device number and nothing that a device sent. Pure functions over a value type.
@@ -34,7 +35,8 @@ struct StatusView {
   std::string task_id;  // hex
   std::string algorithm;
   std::string secagg_profile;
-  std::string phase;  // "gathering", "masking", ...
+  std::string cohort_rule;  // secagg::DescribeCohort: who chooses the members
+  std::string phase;        // "gathering", "masking", ...
   std::uint32_t epoch = 0;
   std::uint64_t round = 0;  // RoundId::counter of the open or next round
   std::uint32_t rounds_max = 0;
@@ -66,7 +68,9 @@ Result<std::optional<BudgetView>> ViewBudget(const dp::Ledger& ledger, const Pre
                                              std::uint32_t epoch);
 // What is on disk, without what only a running server knows (connections, phase of an open round).
 // Errors of RoundStore::Load and CheckTask; kDataLoss also for a ledger that does not replay.
-Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task);
+// `population`: the newest statement, nullable.
+Result<StatusView> StoredStatus(RoundStore& store, const PreparedTask& task,
+                                const secagg::PopulationStatement* population = nullptr);
 // "secure aggregation only, no DP", or the budget in one sentence with everything it depends on.
 std::string DescribePrivacy(const std::optional<BudgetView>& budget);
 // {"task": .., "rounds": [..], ..}: `status --json`.

@@ -84,6 +84,18 @@ struct TaskConfig {
     friend bool operator==(const SecAgg&, const SecAgg&) = default;
   } secagg;
 
+  // [task.eligibility]
+  struct Eligibility {
+    // Share of the enrolled population that a round's draw makes eligible, 0 to 1. Above 0 the
+    // authority's beacon draws the cohort (demur-ca close-epoch): every eligible device that is
+    // connected is invited, up to secagg.roster_max, and `cohort` only says for how many
+    // connections a round waits. 0: the coordinator draws `cohort` of those connected.
+    double rate = 0;
+    // In units of 2^-32; above 0 where `rate` is, and below 2^32 at 1.
+    std::uint32_t RateUnits() const noexcept;
+    friend bool operator==(const Eligibility&, const Eligibility&) = default;
+  } eligibility;
+
   // [task.timeouts], milliseconds; 0: no deadline (only where a test compares bytes).
   struct Timeouts {
     std::uint32_t training_ms = 120'000;
@@ -148,7 +160,7 @@ class PreparedTask {
   std::shared_ptr<const learning::ServerStep> server_step_;
 };
 
-// The plan of one round. `expires_unix_ms`: devices refuse it from then on.
+// The plan of one round, server-chosen. `expires_unix_ms`: devices refuse it from then on.
 model::Plan MakePlan(const PreparedTask& task, RoundId round, std::uint32_t attempt,
                      const Hash256& model_hash, std::uint64_t model_version,
                      std::int64_t expires_unix_ms);

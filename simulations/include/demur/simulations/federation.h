@@ -42,6 +42,8 @@ class Federation {
   // What person `user`'s device holds in private; empty before its first round.
   virtual const model::PrivateState& state(std::uint32_t user) const = 0;
   virtual const coordinator::PreparedTask& task() const noexcept = 0;
+  // secagg::DescribeCohort of the rounds so far.
+  virtual std::string cohort_rule() const = 0;
   // What has been spent. nullopt: no noise, or no round yet.
   virtual Result<std::optional<dp::EpsilonReport>> Spent() const = 0;
 };

@@ -100,6 +100,7 @@ struct Report {
   std::string noise;  // "per_device", "aggregate", "none"
   std::string secagg_profile;
   std::string identity_authority;
+  std::string cohort;  // who chooses the members of a round: secagg::DescribeCohort
   std::uint64_t rounds_committed = 0;
   std::uint64_t rounds_abandoned = 0;
   std::uint64_t clients_per_round = 0;

@@ -89,6 +89,18 @@ struct TimeoutPlan {
   friend bool operator==(const TimeoutPlan&, const TimeoutPlan&) = default;
 };
 
+// Who may be in the round. Both zero: whom the coordinator invites. Else only members of the
+// population that the authority's statement closes, and of these whom the beacon in it makes
+// eligible for this task and round (secagg/cohort.h).
+struct CohortPlan {
+  std::uint32_t rate = 0;  // share of the population, units of 2^-32; 0: server-chosen
+  Bytes statement;         // signed by the authority; empty: server-chosen
+
+  bool server_chosen() const noexcept { return rate == 0; }
+  friend bool operator==(const CohortPlan&, const CohortPlan&) = default;
+};
+inline constexpr std::size_t kMaxStatementLen = 256;  // bytes
+
 inline constexpr std::uint16_t kPlanVersion = 1;
 
 struct Plan {
@@ -104,6 +116,7 @@ struct Plan {
   PrivacyPlan privacy;
   SecAggPlan secagg;
   TimeoutPlan timeouts;
+  CohortPlan cohort;
 
   // Everything that can be said about a plan without a device or a model: ranges, that schema and
   // slice fit, that noise is there exactly when privacy.noise says so. That a sum cannot wrap

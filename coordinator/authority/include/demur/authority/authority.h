@@ -11,6 +11,7 @@
 #include "demur/base/result.h"
 #include "demur/base/secret.h"
 #include "demur/crypto/operator_files.h"
+#include "demur/secagg/cohort.h"
 #include "demur/wire/control.h"
 #include "demur/wire/endpoint.h"
 #include "demur/wire/token.h"
@@ -20,7 +21,7 @@
 // (docs/threat-model.md, identity authority).
 //
 // A data folder holds: authority.key (0600), ca.pem, authority.db (coordinator, tokens, devices)
-// and revoked.json (signed).
+// revoked.json (signed), and population.statement (signed) once an epoch was closed.
 namespace demur::authority {
 
 // The first device enrolled; the next ones count up from it in order of enrolment.
@@ -37,6 +38,15 @@ struct TokenRequest {
   std::uint32_t devices = 1;         // enrolments, 1 to kMaxTokenDevices
   std::int64_t lifetime_s = 0;       // 1 to kMaxTokenSeconds, from now
   wire::Endpoint enrolment_address;  // where devices reach the enrolment listener
+};
+
+inline constexpr std::string_view kPopulationFile = "population.statement";
+
+// That a device is in the population of the newest epoch (secagg::VerifyInclusion).
+struct InclusionProof {
+  secagg::PopulationStatement statement;
+  crypto::PublicKey identity_key{};
+  std::vector<Hash256> path;
 };
 
 struct Counts {
@@ -93,6 +103,14 @@ class Authority {
   Status Revoke(DeviceNumber device);
   // What revoked.json holds (crypto::ParseRevocationList).
   Result<std::string> SignedRevocationList();
+
+  // Closes the population for an epoch, one above the last: everybody enrolled until now, and a
+  // beacon drawn only then, so that nobody can have tried keys against it. Gives the statement that
+  // was signed and written to population.statement. kFailedPrecondition: nobody is enrolled.
+  Result<secagg::PopulationStatement> CloseEpoch();
+  // kFailedPrecondition: no epoch was closed, or devices were revoked since, so that the tree is
+  // another. kNotFound: the device was not in it, or was revoked.
+  Result<InclusionProof> ProveInclusion(DeviceNumber device);
 
   Result<Counts> Count();
 

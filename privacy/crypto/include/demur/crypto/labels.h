@@ -28,7 +28,9 @@ inline constexpr std::string_view kSecAggSignature = "fsa1";    // prefix of sig
 inline constexpr std::string_view kCertifyRequest = "demur/certify-request/1";  // signature
 inline constexpr std::string_view kEnrolRequest = "demur/enrol-request/1";      // signature
 inline constexpr std::string_view kRevocationList = "demur/revocation-list/1";  // signature
-inline constexpr std::string_view kTokenId = "demur/token-id/1";  // hash: how a secret is stored
+inline constexpr std::string_view kPopulation = "demur/population/1";           // signature
+inline constexpr std::string_view kEligible = "demur/eligible/1";  // HMAC: who may be in a round
+inline constexpr std::string_view kTokenId = "demur/token-id/1";   // hash: how a secret is stored
 
 // The rest.
 inline constexpr std::string_view kStoreKey = "demur/store-key/1";  // HKDF info: row key of a store
