@@ -7,6 +7,7 @@
 #include "demur/base/check.h"
 #include "demur/crypto/hash.h"
 #include "demur/crypto/labels.h"
+#include "demur/secagg/merkle.h"
 #include "demur/secagg/session.h"
 
 namespace demur::secagg {
@@ -103,7 +104,9 @@ Hash256 PopulationLeaf(const crypto::PublicKey& identity_key) {
   return crypto::Sha256(ByteWriter().U8(0).Raw(identity_key).bytes());
 }
 
-Hash256 PopulationRoot(std::span<const Hash256> leaves) { return MerkleRoot(leaves); }
+Hash256 PopulationRoot(std::span<const Hash256> leaves) {
+  return MerkleTree(leaves).root();
+}
 
 std::vector<Hash256> InclusionPath(std::span<const Hash256> leaves, std::uint64_t index) {
   DEMUR_CHECK(index < leaves.size(), "a leaf that is not in the tree");
@@ -111,7 +114,7 @@ std::vector<Hash256> InclusionPath(std::span<const Hash256> leaves, std::uint64_
   while (leaves.size() > 1) {
     const std::size_t left = LeftSize(leaves.size());
     const bool in_left = index < left;
-    path.push_back(MerkleRoot(in_left ? leaves.subspan(left) : leaves.first(left)));
+    path.push_back(MerkleTree(in_left ? leaves.subspan(left) : leaves.first(left)).root());
     leaves = in_left ? leaves.first(left) : leaves.subspan(left);
     if (!in_left) index -= left;
   }

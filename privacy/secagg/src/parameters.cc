@@ -6,8 +6,6 @@
 
 #include "scaled.h"
 
-#include "scaled.h"
-
 namespace demur::secagg {
 namespace {
 
