@@ -38,10 +38,11 @@ asio::awaitable<Result<Trained>> TrainOnWorker(TrainingJob job) {
 
 // The same bytes give the same answer for the life of a session, so time stands still in it.
 secagg::CertificateCheck CheckOf(const Identity& identity, std::int64_t now_unix_ms) {
-  return [authority = identity.authority,
+  return [verifier = crypto::CertificateVerifier::Create(identity.authority),
           now = now_unix_ms / 1000](ByteView der) -> Result<crypto::PublicKey> {
+    if (!verifier) return verifier.error();
     DEMUR_TRY(const crypto::Certificate certificate,
-              crypto::VerifyCertificate(der, authority, now, crypto::CertificateKind::kDevice));
+              verifier->Verify(der, now, crypto::CertificateKind::kDevice));
     return certificate.public_key;
   };
 }

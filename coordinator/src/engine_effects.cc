@@ -51,12 +51,12 @@ Result<Hash256> DrawNonce(RandomSource& random, const TaskId& task, RoundId roun
 
 // A device's certificate as the roster shows it. Pure for the life of a session: the time and the
 // list are those of its start.
-secagg::CertificateCheck CheckOf(Bytes authority, std::int64_t unix_ms,
+secagg::CertificateCheck CheckOf(ByteView authority, std::int64_t unix_ms,
                                  crypto::RevocationList revoked) {
-  return [authority = std::move(authority), now = unix_ms / 1000,
+  return [verifier = crypto::CertificateVerifier::Create(authority), now = unix_ms / 1000,
           revoked = std::move(revoked)](ByteView der) -> Result<crypto::PublicKey> {
-    DEMUR_TRY(const auto certificate,
-              crypto::VerifyCertificate(der, authority, now, crypto::CertificateKind::kDevice));
+    if (!verifier) return verifier.error();
+    DEMUR_TRY(const auto certificate, verifier->Verify(der, now, crypto::CertificateKind::kDevice));
     if (revoked.Contains(certificate.device)) {
       return Error(ErrorCode::kPermissionDenied, "revoked");
     }

@@ -14,8 +14,10 @@
 #include "demur/simulations/report.h"
 #include "demur/simulations/run.h"
 #include "demur/simulations/scenario.h"
+#include "secagg_commands.h"
 
-// demur-sim: runs scenarios, exports their people for real devices, prints closing tables.
+// demur-sim: runs scenarios, exports their people for real devices, prints closing tables, measures
+// secure aggregation.
 namespace demur::sim {
 namespace {
 
@@ -129,10 +131,17 @@ int Main(int argc, char** argv) {
   CLI::App* table_command = app.add_subcommand("table", "Prints the closing table of reports");
   table_command->add_option("report", files, "report.json files")->required();
 
-  CLI11_PARSE(app, argc, argv);
+  const SecAggCommands secagg(app);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : kExitBadInput;
+  }
   const auto parsed = log::ParseLevel(level);
   if (!parsed) return Finish(parsed.error());
   log::SetLevel(*parsed);
+  if (const auto exit_code = secagg.Run()) return *exit_code;
   if (run_command->parsed()) return Finish(Run(run));
   if (export_command->parsed()) return Finish(Export(run));
   return Finish(Table(files));

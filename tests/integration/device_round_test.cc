@@ -116,7 +116,7 @@ TEST_F(DeviceRoundTest, WholeRoundAddsItsUpdateAndChargesOnce) {
   ASSERT_OK(coordinator_->script_status());
   EXPECT_EQ(coordinator_->received(),
             (Types{FrameType::kFetchModel, FrameType::kAdvertise, FrameType::kShares,
-                   FrameType::kMasked, FrameType::kUnmask}));
+                   FrameType::kMasked, FrameType::kConfirm, FrameType::kUnmask}));
   ASSERT_TRUE(coordinator_->session.sum_ready());
   EXPECT_EQ(coordinator_->session.Survivors().size(), 20U);
   // Likes, a rejection and what was seen: clipped to norm 1, 16 units.
@@ -144,7 +144,8 @@ TEST_F(DeviceRoundTest, WholeRoundAddsItsUpdateAndChargesOnce) {
 
 TEST_F(DeviceRoundTest, LostConnectionResumesTheSameSession) {
   for (const FrameType lost :
-       {FrameType::kAdvertise, FrameType::kShares, FrameType::kMasked, FrameType::kUnmask}) {
+       {FrameType::kAdvertise, FrameType::kShares, FrameType::kMasked, FrameType::kConfirm,
+        FrameType::kUnmask}) {
     SCOPED_TRACE(ToString(lost));
     DeviceOptions options = Options();
     options.folder = folder_.File(std::string(ToString(lost)));

@@ -46,6 +46,8 @@ inline model::SharedModel ScriptedModel() {
 inline SessionOptions ScriptedOptions() {
   SessionOptions options;
   options.dim = kItems * 3;
+  options.profile = model::SecAggProfile::kMalicious;
+  options.sigma = 80;
   return options;
 }
 
@@ -58,7 +60,7 @@ inline model::Plan ScriptedPlan() {
   plan.model_hash = crypto::Sha256(model.Canonical());
   plan.expires_unix_ms = FakeClock::kStart + 3'600'000;
   // No deadline but the test's own.
-  plan.timeouts = {600'000, 600'000, 600'000, 600'000, 600'000};
+  plan.timeouts = {600'000, 600'000, 600'000, 600'000, 600'000, 600'000};
   return plan;
 }
 

@@ -161,7 +161,8 @@ inline model::Plan PlanFor(const dp::CalibrationRequest& request) {
   plan.secagg.roster_max = request.roster_max;
   plan.secagg.dropout_permille = request.dropout_permille;
   plan.secagg.corrupt_permille = request.corrupt_permille;
-  plan.secagg.sigma = 40;
+  plan.secagg.profile = model::SecAggProfile::kMalicious;
+  plan.secagg.sigma = 80;
   plan.secagg.eta = 20;
   return plan;
 }

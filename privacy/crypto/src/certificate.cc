@@ -277,29 +277,51 @@ Result<Certificate> ParseCertificate(ByteView der) {
   return Describe(certificate.get());
 }
 
-Result<Certificate> VerifyCertificate(ByteView der, ByteView authority_der, std::int64_t now,
-                                      CertificateKind kind) {
+struct CertificateVerifier::Issuer {
+  Bytes der;
+  X509Ptr certificate;
+  Certificate parsed;
+  Key key;
+};
+
+Result<CertificateVerifier> CertificateVerifier::Create(ByteView authority_der) {
+  auto issuer = std::make_shared<Issuer>();
+  issuer->der = ToBytes(authority_der);
+  issuer->certificate = Decode(authority_der);
+  if (issuer->certificate == nullptr) return Bad();
+  DEMUR_TRY(issuer->parsed, Describe(issuer->certificate.get()));
+  if (issuer->parsed.kind != CertificateKind::kAuthority) return Bad();
+  issuer->key = internal::PublicFromRaw(EVP_PKEY_ED25519, issuer->parsed.public_key);
+  if (issuer->key == nullptr) return internal::LibraryFailure();
+  return CertificateVerifier(std::move(issuer));
+}
+
+Result<Certificate> CertificateVerifier::Verify(ByteView der, std::int64_t now,
+                                                CertificateKind kind) const {
+  const Issuer& issuer = *issuer_;
   const X509Ptr certificate = Decode(der);
-  const X509Ptr authority = Decode(authority_der);
-  if (certificate == nullptr || authority == nullptr) return Bad();
+  if (certificate == nullptr) return Bad();
   DEMUR_TRY(Certificate parsed, Describe(certificate.get()));
-  DEMUR_TRY(const Certificate issuer, Describe(authority.get()));
-  if (issuer.kind != CertificateKind::kAuthority || parsed.kind != kind) return Bad();
+  if (parsed.kind != kind) return Bad();
   if (!IsValidAt(parsed.validity, now)) return Refused();
-  if (!IsValidAt(issuer.validity, now)) return Refused();
-  const Key key = internal::PublicFromRaw(EVP_PKEY_ED25519, issuer.public_key);
-  if (key == nullptr) return internal::LibraryFailure();
+  if (!IsValidAt(issuer.parsed.validity, now)) return Refused();
   if (X509_NAME_cmp(X509_get_issuer_name(certificate.get()),
-                    X509_get_subject_name(authority.get())) != 0) {
+                    X509_get_subject_name(issuer.certificate.get())) != 0) {
     return Refused();
   }
-  if (X509_verify(certificate.get(), key.get()) != 1) return Refused();
+  if (X509_verify(certificate.get(), issuer.key.get()) != 1) return Refused();
   // One level only: an authority that another one signed is not the one that is pinned.
   if (kind == CertificateKind::kAuthority &&
-      !std::equal(der.begin(), der.end(), authority_der.begin(), authority_der.end())) {
+      !std::equal(der.begin(), der.end(), issuer.der.begin(), issuer.der.end())) {
     return Refused();
   }
   return parsed;
+}
+
+Result<Certificate> VerifyCertificate(ByteView der, ByteView authority_der, std::int64_t now,
+                                      CertificateKind kind) {
+  DEMUR_TRY(const auto verifier, CertificateVerifier::Create(authority_der));
+  return verifier.Verify(der, now, kind);
 }
 
 Result<Bytes> ReadCertificateFile(const std::string& path) {

@@ -60,12 +60,13 @@ Failure OpenMessage(const ClientConfig& config, const Hash256* session, event::M
   auto decoded = wire::DecodeSignedBody(message.frame, limit);
   if (!decoded) return ClientAbort::kMalformed;
   const Hash256& scope = early ? config.announcement().announce_hash : *session;
-  if (!VerifyMessage(config.server_key(), message.type, scope, kNoIndex, *decoded)) {
+  out->body_hash = crypto::Sha256(decoded->body);
+  if (!VerifyBody(config.server_key(), message.type, scope, kNoIndex, out->body_hash,
+                  decoded->signature)) {
     return ClientAbort::kBadSignature;
   }
   out->type = message.type;
   out->body = std::move(decoded->body);
-  out->body_hash = crypto::Sha256(out->body);
   return std::nullopt;
 }
 

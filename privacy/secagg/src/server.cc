@@ -85,9 +85,11 @@ Verdict OpenMessage(const ServerConfig& config, const Hash256* session, const Me
   if (!message) return Fault::kMalformed;
   const Hash256& scope = early ? config.announcement().announce_hash : *session;
   const std::uint32_t index = early ? kNoIndex : member.index;
-  if (!VerifyMessage(member.id, e.type, scope, index, *message)) return Fault::kBadSignature;
   out->type = e.type;
   out->body_hash = crypto::Sha256(message->body);
+  if (!VerifyBody(member.id, e.type, scope, index, out->body_hash, message->signature)) {
+    return Fault::kBadSignature;
+  }
   out->message = std::move(*message);
   return std::nullopt;
 }

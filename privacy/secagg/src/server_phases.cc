@@ -348,11 +348,13 @@ ServerTransition EndConfirming(state::Confirming state, Effects effects,
 }
 
 ServerTransition EndUnmasking(state::Unmasking state, Effects effects, const ServerConfig& config) {
-  if (const auto failure = RemoveMasks(state)) {
-    if (failure->culprit) {
-      effects.emplace_back(effect::Evidence{*failure->culprit, Fault::kBadDealing});
-    }
-    return Abandon(std::move(state.core), failure->reason, true, std::move(effects), config);
+  std::vector<MemberId> blamed;
+  const auto failure = RemoveMasks(state, &blamed);
+  for (const MemberId& dealer : blamed) {
+    effects.emplace_back(effect::Evidence{dealer, Fault::kBadDealing});
+  }
+  if (failure) {
+    return Abandon(std::move(state.core), *failure, true, std::move(effects), config);
   }
   Reduce(state.sum, config.announcement().plan.encoding.bits);
   effects.emplace_back(effect::SumReady{std::move(state.sum),

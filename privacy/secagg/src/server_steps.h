@@ -76,12 +76,9 @@ void StartTimer(Phase phase, Effects& effects, const ServerConfig& config);
 // --- The sum (unmasking.cc)
 // --------------------------------------------------------------------------
 
-struct UnmaskFailure {
-  ServerAbort reason = ServerAbort::kInternal;
-  std::optional<MemberId> culprit;  // a dealer, for evidence
-};
 // Opens the self seeds of the survivors and the mask seeds of those who dropped out, checks each
 // against what its owner advertised, and takes the masks off state.sum. nullopt: the sum is clean.
-std::optional<UnmaskFailure> RemoveMasks(state::Unmasking& state);
+// `blamed`: dealers of wrong shares, whether or not the rest of their shares opened.
+std::optional<ServerAbort> RemoveMasks(state::Unmasking& state, std::vector<MemberId>* blamed);
 
 }  // namespace demur::secagg::server

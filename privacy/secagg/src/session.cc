@@ -15,13 +15,18 @@ namespace label = crypto::label;
 
 Error BadSignature() { return Error(ErrorCode::kPermissionDenied, "secagg: bad signature"); }
 
+Bytes InputOf(wire::FrameType type, const Hash256& scope, std::uint32_t index,
+              const Hash256& body_hash) {
+  ByteWriter input;
+  input.Text(label::kSecAggSignature).U16(static_cast<std::uint16_t>(type)).Raw(scope);
+  input.U32(index).Raw(body_hash);
+  return std::move(input).bytes();
+}
+
 }  // namespace
 
 Bytes SigningInput(wire::FrameType type, const Hash256& scope, std::uint32_t index, ByteView body) {
-  ByteWriter input;
-  input.Text(label::kSecAggSignature).U16(static_cast<std::uint16_t>(type)).Raw(scope);
-  input.U32(index).Raw(crypto::Sha256(body));
-  return std::move(input).bytes();
+  return InputOf(type, scope, index, crypto::Sha256(body));
 }
 
 Result<wire::SignedBody> SignMessage(const crypto::Ed25519KeyPair& key, wire::FrameType type,
@@ -32,7 +37,12 @@ Result<wire::SignedBody> SignMessage(const crypto::Ed25519KeyPair& key, wire::Fr
 
 bool VerifyMessage(const crypto::PublicKey& key, wire::FrameType type, const Hash256& scope,
                    std::uint32_t index, const wire::SignedBody& message) {
-  return crypto::Verify(key, SigningInput(type, scope, index, message.body), message.signature);
+  return VerifyBody(key, type, scope, index, crypto::Sha256(message.body), message.signature);
+}
+
+bool VerifyBody(const crypto::PublicKey& key, wire::FrameType type, const Hash256& scope,
+                std::uint32_t index, const Hash256& body_hash, const crypto::Signature& signature) {
+  return crypto::Verify(key, InputOf(type, scope, index, body_hash), signature);
 }
 
 Result<Announcement> OpenAnnouncement(ByteView frame, const crypto::PublicKey& server_key,

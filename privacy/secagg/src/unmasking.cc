@@ -7,78 +7,142 @@
 namespace demur::secagg::server {
 namespace {
 
-// The `threshold` shares of the lowest holders: which shares are used does not depend on the order
-// in which they came.
-std::vector<HeldShare> ChooseShares(const OpenedShares& opened, std::uint32_t threshold) {
+// All shares that were revealed of one seed, those of the lowest holders first: which shares are
+// used does not depend on the order in which they came.
+std::vector<HeldShare> InOrder(const OpenedShares& opened) {
   std::vector<std::size_t> order(opened.holders.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(),
             [&opened](auto a, auto b) { return opened.holders[a] < opened.holders[b]; });
-  std::vector<HeldShare> chosen;
-  chosen.reserve(threshold);
-  for (std::size_t i = 0; i < std::min<std::size_t>(threshold, order.size()); ++i) {
-    chosen.push_back({opened.holders[order[i]] + 1, &opened.shares[order[i]]});
-  }
-  return chosen;
+  std::vector<HeldShare> out;
+  out.reserve(order.size());
+  for (const std::size_t i : order) out.push_back({opened.holders[i] + 1, &opened.shares[i]});
+  return out;
 }
 
-UnmaskFailure Internal() { return {ServerAbort::kInternal, std::nullopt}; }
+// Takes masks off a sum, a batch at a time: one walk over the vector serves several.
+class MaskRemover {
+ public:
+  explicit MaskRemover(std::span<std::uint32_t> sum) : sum_(sum) {}
 
-// Takes the self mask of a survivor off the sum.
-std::optional<UnmaskFailure> RemoveSelfMask(state::Unmasking& state, std::uint32_t member,
-                                            const SecretArray<32>& seed) {
-  const RosterMember& owner = state.frozen.roster[member];
-  const MemberId& id = state.core.members[owner.position].id;
-  if (SelfCommitment(state.frozen.facts.announce_hash, id, seed) != owner.self_commitment) {
-    return UnmaskFailure{ServerAbort::kBadDealing, id};
+  // What was added is subtracted.
+  Status Remove(SecretArray<32> key, MaskSign was) {
+    keys_.push_back(std::move(key));
+    signs_.push_back(was == MaskSign::kAdd ? MaskSign::kSubtract : MaskSign::kAdd);
+    return keys_.size() < kBatch ? Status() : Flush();
   }
-  const auto key = SelfMaskKey(state.frozen.facts, seed, member);
-  if (!ApplyMask(key, MaskSign::kSubtract, state.sum)) return Internal();
-  return std::nullopt;
-}
+  Status Flush() {
+    std::vector<MaskTerm> terms;
+    terms.reserve(keys_.size());
+    for (std::size_t i = 0; i < keys_.size(); ++i) terms.push_back({&keys_[i], signs_[i]});
+    Status status = ApplyMasks(terms, sum_);
+    keys_.clear();
+    signs_.clear();
+    return status;
+  }
 
-// Takes off what the survivors masked with a member that dropped out after sharing.
-std::optional<UnmaskFailure> RemovePairMasks(state::Unmasking& state, std::uint32_t member,
-                                             const SecretArray<32>& seed) {
-  const Frozen& frozen = state.frozen;
-  const RosterMember& owner = frozen.roster[member];
-  const auto pair = KeyPairFromSeed(frozen.facts.announce_hash, seed);
-  if (!pair) return Internal();
-  if (pair->public_key != owner.mask_key) {
-    return UnmaskFailure{ServerAbort::kBadDealing, state.core.members[owner.position].id};
+ private:
+  static constexpr std::size_t kBatch = 64;
+  std::span<std::uint32_t> sum_;
+  std::vector<SecretArray<32>> keys_;
+  std::vector<MaskSign> signs_;
+};
+
+class Unmasking {
+ public:
+  explicit Unmasking(state::Unmasking& state) : state_(state), remover_(state.sum) {}
+
+  std::optional<ServerAbort> Run(std::vector<MemberId>* blamed) {
+    for (std::uint32_t member = 0; member < state_.frozen.facts.n; ++member) {
+      if (!state_.shared.Contains(member)) continue;
+      if (auto failure = RemoveMasksOf(member, blamed)) return failure;
+    }
+    if (!remover_.Flush()) return ServerAbort::kInternal;
+    return std::nullopt;
   }
-  auto own_key = crypto::X25519Agreement::Create(pair->private_key);
-  if (!own_key) return Internal();
-  for (const std::uint32_t neighbour : frozen.graph.Neighbours(member)) {
-    if (!state.survivors.Contains(neighbour)) continue;
-    const auto key = PairMaskKey(frozen.facts, *own_key, {member, pair->public_key},
-                                 {neighbour, frozen.roster[neighbour].mask_key});
-    if (!key) return Internal();
-    // The neighbour added it if the member stands above it, and subtracted it otherwise.
-    const MaskSign sign = member > neighbour ? MaskSign::kSubtract : MaskSign::kAdd;
-    if (!ApplyMask(*key, sign, state.sum)) return Internal();
+
+ private:
+  const MemberId& IdOf(std::uint32_t member) const {
+    return state_.core.members[state_.frozen.roster[member].position].id;
   }
-  return std::nullopt;
-}
+
+  // Whether `seed` is what the member committed to: the self seed of a survivor, the mask seed of
+  // one that dropped out after sharing. The pair of a mask seed is kept for what follows.
+  Result<bool> IsCommitted(std::uint32_t member, const SecretArray<32>& seed,
+                           crypto::X25519KeyPair* pair) const {
+    const RosterMember& owner = state_.frozen.roster[member];
+    const Hash256& announce = state_.frozen.facts.announce_hash;
+    if (state_.survivors.Contains(member)) {
+      return SelfCommitment(announce, IdOf(member), seed) == owner.self_commitment;
+    }
+    DEMUR_TRY(*pair, KeyPairFromSeed(announce, seed));
+    return pair->public_key == owner.mask_key;
+  }
+
+  // The seed from the shares of the lowest holders; where those do not open what the dealer
+  // committed to, from all of them, of which some may be wrong.
+  std::optional<ServerAbort> Open(std::uint32_t member, SecretArray<32>* seed,
+                                    crypto::X25519KeyPair* pair, std::vector<MemberId>* blamed) {
+    const std::uint32_t threshold = state_.frozen.parameters.threshold;
+    const auto shares = InOrder(state_.opened[member]);
+    if (shares.size() < threshold) return ServerAbort::kTooFewShares;
+    if (auto opened = OpenSecret(std::span(shares).first(threshold))) {
+      const auto committed = IsCommitted(member, *opened, pair);
+      if (!committed) return ServerAbort::kInternal;
+      if (*committed) {
+        *seed = std::move(*opened);
+        return std::nullopt;
+      }
+    }
+    // Every share here is the one that its dealer signed the hash of.
+    blamed->push_back(IdOf(member));
+    if (auto robust = OpenSecretRobust(shares, threshold)) {
+      const auto committed = IsCommitted(member, robust->secret, pair);
+      if (!committed) return ServerAbort::kInternal;
+      if (*committed) {
+        *seed = std::move(robust->secret);
+        return std::nullopt;
+      }
+    }
+    return ServerAbort::kBadDealing;
+  }
+
+  std::optional<ServerAbort> RemoveMasksOf(std::uint32_t member, std::vector<MemberId>* blamed) {
+    SecretArray<32> seed;
+    crypto::X25519KeyPair pair;
+    if (auto failure = Open(member, &seed, &pair, blamed)) return failure;
+    if (!state_.survivors.Contains(member)) return RemovePairMasks(member, pair);
+    auto key = SelfMaskKey(state_.frozen.facts, seed, member);
+    if (!remover_.Remove(std::move(key), MaskSign::kAdd)) return ServerAbort::kInternal;
+    return std::nullopt;
+  }
+
+  // What the survivors masked with a member that dropped out after sharing.
+  std::optional<ServerAbort> RemovePairMasks(std::uint32_t member,
+                                               const crypto::X25519KeyPair& pair) {
+    const Frozen& frozen = state_.frozen;
+    auto own_key = crypto::X25519Agreement::Create(pair.private_key);
+    if (!own_key) return ServerAbort::kInternal;
+    for (const std::uint32_t neighbour : frozen.graph.Neighbours(member)) {
+      if (!state_.survivors.Contains(neighbour)) continue;
+      auto key = PairMaskKey(frozen.facts, *own_key, {member, pair.public_key},
+                             {neighbour, frozen.roster[neighbour].mask_key});
+      if (!key) return ServerAbort::kInternal;
+      // The neighbour added it if the member stands above it, and subtracted it otherwise.
+      const MaskSign was = member > neighbour ? MaskSign::kAdd : MaskSign::kSubtract;
+      if (!remover_.Remove(std::move(*key), was)) return ServerAbort::kInternal;
+    }
+    return std::nullopt;
+  }
+
+  state::Unmasking& state_;
+  MaskRemover remover_;
+};
 
 }  // namespace
 
-std::optional<UnmaskFailure> RemoveMasks(state::Unmasking& state) {
-  const std::uint32_t threshold = state.frozen.parameters.threshold;
-  for (std::uint32_t member = 0; member < state.frozen.facts.n; ++member) {
-    if (!state.shared.Contains(member)) continue;
-    const auto shares = ChooseShares(state.opened[member], threshold);
-    if (shares.size() < threshold) return UnmaskFailure{ServerAbort::kTooFewShares, std::nullopt};
-    const auto seed = OpenSecret(shares);
-    if (!seed) {
-      const MemberId& id = state.core.members[state.frozen.roster[member].position].id;
-      return UnmaskFailure{ServerAbort::kBadDealing, id};
-    }
-    auto failure = state.survivors.Contains(member) ? RemoveSelfMask(state, member, *seed)
-                                                    : RemovePairMasks(state, member, *seed);
-    if (failure) return failure;
-  }
-  return std::nullopt;
+std::optional<ServerAbort> RemoveMasks(state::Unmasking& state, std::vector<MemberId>* blamed) {
+  return Unmasking(state).Run(blamed);
 }
 
 }  // namespace demur::secagg::server

@@ -18,7 +18,7 @@ namespace {
 constexpr std::int64_t kNow = testing::FakeClock::kStart;
 
 model::Plan WithDeadlines(model::Plan plan) {
-  plan.timeouts = {60'000, 60'000, 60'000, 60'000, 60'000};
+  plan.timeouts = {60'000, 60'000, 60'000, 60'000, 60'000, 60'000};
   plan.expires_unix_ms = kNow + 1;
   return plan;
 }
@@ -125,7 +125,7 @@ constexpr FloorCase kFloorCases[] = {
      [](Floor& f) { f.corrupt_permille_max = 100; }, "corrupt_permille"},
     {"noise_corrupt_permille_min", [](Floor& f) { f.noise_corrupt_permille_min = 101; },
      [](Floor& f) { f.noise_corrupt_permille_min = 100; }, "corrupt_permille 100 is below 101"},
-    {"sigma_min", [](Floor& f) { f.sigma_min = 41; }, [](Floor& f) { f.sigma_min = 40; },
+    {"sigma_min", [](Floor& f) { f.sigma_min = 81; }, [](Floor& f) { f.sigma_min = 80; },
      "secagg.sigma"},
     {"dim_max", [](Floor& f) { f.dim_max = 899; }, [](Floor& f) { f.dim_max = 900; },
      "slice of 900 coordinates"},
@@ -177,6 +177,7 @@ TEST(PolicyTest, EveryDeadlineLiesBetweenTheOwnersTwo) {
                              Field{"advertise_ms", &model::TimeoutPlan::advertise_ms},
                              Field{"share_ms", &model::TimeoutPlan::share_ms},
                              Field{"mask_ms", &model::TimeoutPlan::mask_ms},
+                             Field{"confirm_ms", &model::TimeoutPlan::confirm_ms},
                              Field{"unmask_ms", &model::TimeoutPlan::unmask_ms}}) {
     for (const std::uint32_t bad : {0U, 999U, 3'600'001U}) {
       model::Plan plan = HonestPlan();
@@ -233,12 +234,25 @@ constexpr TermCase kTermCases[] = {
     {"roster_min", [](PlanTerms& t) { t.roster_min = 801; }, "secagg.roster_min"},
     {"survivors_min", [](PlanTerms& t) { t.survivors_min = 561; }, "secagg.dropout_permille"},
     {"corrupt_permille", [](PlanTerms& t) { t.corrupt_permille = 101; }, "secagg.corrupt_permille"},
-    {"sigma", [](PlanTerms& t) { t.sigma = 41; }, "secagg.sigma"},
-    {"profile", [](PlanTerms& t) { t.profile = model::SecAggProfile::kMalicious; },
-     "secagg.profile"}};
+    {"sigma", [](PlanTerms& t) { t.sigma = 81; }, "secagg.sigma"}};
 
 INSTANTIATE_TEST_SUITE_P(Fields, PlanTermTest, ::testing::ValuesIn(kTermCases),
                          [](const auto& test) { return std::string(test.param.field); });
+
+// A coordinator could otherwise ask for the weaker profile whenever it meant harm.
+TEST(PolicyTest, APlanThatTrustsTheCoordinatorNeedsTheOwnersWord) {
+  model::Plan plan = HonestPlan();
+  plan.secagg.profile = model::SecAggProfile::kSemiHonest;
+  EXPECT_TRUE(Refuses(Check(plan), ErrorCode::kPermissionDenied, "secagg.profile semi-honest"));
+  Floor floor;
+  floor.allow_semi_honest = true;
+  ASSERT_OK_AND_ASSIGN(const Admission trusting, Check(plan, floor));
+  ASSERT_OK_AND_ASSIGN(const Admission wary, Check(HonestPlan(), floor));
+  plan.round.counter += 1;
+  EXPECT_OK(Check(plan, floor, {trusting.seen}));
+  EXPECT_TRUE(Refuses(Check(plan, floor, {wary.seen}), ErrorCode::kPermissionDenied,
+                      "secagg.profile is weaker"));
+}
 
 TEST(PolicyTest, NoiseIsNotTakenBack) {
   Floor floor;
@@ -372,8 +386,8 @@ TEST(PolicyTest, TermsAreRecomputedFromTheIntegers) {
   EXPECT_EQ(terms.roster_min, 800U);
   EXPECT_EQ(terms.survivors_min, 560U);
   EXPECT_EQ(terms.corrupt_permille, 100U);
-  EXPECT_EQ(terms.sigma, 40U);
-  EXPECT_EQ(terms.profile, model::SecAggProfile::kSemiHonest);
+  EXPECT_EQ(terms.sigma, 80U);
+  EXPECT_EQ(terms.profile, model::SecAggProfile::kMalicious);
   // One of four rounds that cost 6 together: more than a quarter, less than all of it.
   EXPECT_GT(terms.epsilon_round, 1.5);
   EXPECT_LT(terms.epsilon_round, 6);

@@ -48,6 +48,8 @@ class Journal final : public RoundJournal {
 // Device 0 of a session is a RoundSession.
 class RoundSessionTest : public ::testing::Test {
  protected:
+  explicit RoundSessionTest(const testing::SessionOptions& options = {}) : session_(options) {}
+
   void SetUp() override {
     session_.SetTap([this](SecAggSession::Frame& frame) {
       if (frame.to_server || frame.device != 0) return true;
@@ -111,11 +113,41 @@ class RoundSessionTest : public ::testing::Test {
     return status;
   }
 
-  SecAggSession session_{testing::SessionOptions{}};
+  SecAggSession session_;
   std::vector<SecAggSession::Frame> to_device_;
   std::optional<RoundSession> round_;
   Journal journal_;
 };
+
+testing::SessionOptions Malicious() {
+  testing::SessionOptions options;
+  options.profile = model::SecAggProfile::kMalicious;
+  options.sigma = 80;
+  return options;
+}
+class MaliciousRoundSessionTest : public RoundSessionTest {
+ protected:
+  MaliciousRoundSessionTest() : RoundSessionTest(Malicious()) {}
+};
+
+// The name under one survivor set is on the disk before it leaves.
+TEST_F(MaliciousRoundSessionTest, TheSurvivorSetIsDurableBeforeItIsSigned) {
+  Open();
+  ASSERT_OK(RunToEnd());
+  EXPECT_EQ(journal_.lines, (Lines{"send advertise", "send shares", "masked", "send masked",
+                                   "survivors", "send confirm", "send unmask"}));
+  EXPECT_EQ(round_->end(), SessionEnd::kCommitted);
+  ASSERT_TRUE(session_.sum_ready());
+  EXPECT_EQ(session_.sum_ready()->sum, session_.ExpectedSum());
+}
+
+TEST_F(MaliciousRoundSessionTest, ADeviceThatLeavesBeforeUnmaskingHasSignedAllTheSame) {
+  Open(Departure::kAfterMasking);
+  ASSERT_OK(RunToEnd());
+  EXPECT_EQ(journal_.lines, (Lines{"send advertise", "send shares", "masked", "send masked",
+                                   "survivors", "send confirm", "send leave"}));
+  EXPECT_EQ(round_->end(), SessionEnd::kLeft);
+}
 
 TEST_F(RoundSessionTest, EverythingIsDurableBeforeTheFrameThatNeedsIt) {
   Open();

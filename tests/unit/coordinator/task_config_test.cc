@@ -74,6 +74,7 @@ training_ms = 1
 advertise_ms = 2
 share_ms = 3
 mask_ms = 4
+confirm_ms = 8
 unmask_ms = 5
 retry_ms = 6
 reconnect_ms = 7
@@ -226,6 +227,7 @@ constexpr OutOfRange kOutOfRange[] = {
     {"task.timeouts", "advertise_ms", {"-1", "604800001", "true"}},
     {"task.timeouts", "share_ms", {"-1", "604800001", "\"1s\""}},
     {"task.timeouts", "mask_ms", {"-1", "604800001", "1.5"}},
+    {"task.timeouts", "confirm_ms", {"-1", "604800001", "true"}},
     {"task.timeouts", "unmask_ms", {"-1", "604800001", "1.5"}},
     {"task.timeouts", "retry_ms", {"-1", "604800001", "1.5"}},
     {"task.timeouts", "reconnect_ms", {"-1", "604800001", "1.5"}},
@@ -262,7 +264,7 @@ TEST(TaskConfigTest, ValidateFindsWhatNoFileCouldSay) {
   EXPECT_TRUE(refused([](TaskConfig& t) { t.training.hyper = {{"b", 1}, {"a", 1}}; }, "ascend"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.training.hyper = {{"a", std::nan("")}}; }, "finite"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.roster_min = 19; }, "roster_min"));
-  EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.sigma = 0; }, "sigma"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.sigma = 19; }, "sigma"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.eta = 0; }, "eta"));
 }
 
@@ -310,8 +312,8 @@ TEST(TaskConfigTest, APlanCarriesTheTask) {
   EXPECT_EQ(plan.secagg.dropout_permille, 300U);
   EXPECT_EQ(prepared.ledger_policy().budget.participations_max, 3U);
   EXPECT_FALSE(prepared.ledger_policy().noise);
-  EXPECT_EQ(PlanLifetimeMillis(plan.timeouts), 120'000 + 60'000 + 30'000 + 60'000 + 30'000);
-  EXPECT_EQ(PlanLifetimeMillis({0, 1, 1, 1, 1}), 24 * 3'600'000);
+  EXPECT_EQ(PlanLifetimeMillis(plan.timeouts), 120'000 + 60'000 + 30'000 + 60'000 + 15'000 + 30'000);
+  EXPECT_EQ(PlanLifetimeMillis({0, 1, 1, 1, 1, 1}), 24 * 3'600'000);
 }
 
 TEST(TaskConfigTest, WeakPrivacyMustBeAskedFor) {
@@ -319,9 +321,22 @@ TEST(TaskConfigTest, WeakPrivacyMustBeAskedFor) {
   EXPECT_TRUE(Mentions(ErrorOf(kSmall + weak), "weak_privacy"));
   EXPECT_OK(Parse(kSmall + weak + "weak_privacy = true\n"));
 }
-TEST(TaskConfigTest, TheMaliciousProfileIsNotThereYet) {
-  EXPECT_ERROR(Parse(std::string(kSmall) + "[task.secagg]\nprofile = \"malicious\"\n"),
-               ErrorCode::kUnimplemented);
+TEST(TaskConfigTest, TheProfileDecidesSigmaUnlessTheTaskDoes) {
+  const auto plan_of = [](const std::string& secagg) {
+    auto task = Parse(std::string(kSmall) + "[task.secagg]\n" + secagg);
+    EXPECT_OK(task);
+    task->id = TaskId{};
+    const auto prepared = PreparedTask::Create(*task);
+    EXPECT_OK(prepared);
+    return prepared->plan_template().secagg;
+  };
+  const auto wary = plan_of("");
+  EXPECT_EQ(wary.profile, model::SecAggProfile::kMalicious);
+  EXPECT_EQ(wary.sigma, 80U);
+  const auto trusting = plan_of("profile = \"semi-honest\"\n");
+  EXPECT_EQ(trusting.profile, model::SecAggProfile::kSemiHonest);
+  EXPECT_EQ(trusting.sigma, 40U);
+  EXPECT_EQ(plan_of("sigma = 60\n").sigma, 60U);
 }
 
 }  // namespace

@@ -90,6 +90,30 @@ TEST_F(CertificateTest, GoodCertificatesVerify) {
                        VerifyCertificate(device_, ca_, kNow, CertificateKind::kDevice));
   EXPECT_EQ(device.device, DeviceNumber(42));
 }
+TEST_F(CertificateTest, AVerifierSaysWhatVerifyCertificateSays) {
+  ASSERT_OK_AND_ASSIGN(const CertificateVerifier verifier, CertificateVerifier::Create(ca_));
+  const CertificateVerifier copy = verifier;
+  for (const std::int64_t now : {kNow, kNow + 400 * 86400}) {
+    for (const Bytes* der : {&ca_, &server_, &device_}) {
+      for (const auto kind :
+           {CertificateKind::kAuthority, CertificateKind::kServer, CertificateKind::kDevice}) {
+        const auto expected = VerifyCertificate(*der, ca_, now, kind);
+        const auto got = copy.Verify(*der, now, kind);
+        ASSERT_EQ(got.has_value(), expected.has_value());
+        if (got) {
+          EXPECT_EQ(got->public_key, expected->public_key);
+        } else {
+          EXPECT_EQ(got.error().code(), expected.error().code());
+        }
+      }
+    }
+  }
+}
+TEST_F(CertificateTest, OnlyAnAuthorityMakesAVerifier) {
+  EXPECT_ERROR(CertificateVerifier::Create(device_), ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(CertificateVerifier::Create(server_), ErrorCode::kInvalidArgument);
+  EXPECT_ERROR(CertificateVerifier::Create({}), ErrorCode::kInvalidArgument);
+}
 TEST_F(CertificateTest, AnotherUsageIsRefused) {
   EXPECT_ERROR(VerifyCertificate(device_, ca_, kNow, CertificateKind::kServer),
                ErrorCode::kInvalidArgument);

@@ -66,6 +66,62 @@ TYPED_TEST(FieldTest, AgreesWithPlainArithmetic) {
   EXPECT_EQ(Inverse<TypeParam>(0), 0U);
 }
 
+// The largest values that may meet: unreduced sums stay where another product still fits.
+TYPED_TEST(FieldTest, UnreducedSumsStayInRange) {
+  using Field = TypeParam;
+  constexpr std::uint64_t p = Field::kPrime;
+  constexpr bool kLazy = p == kMersenne61;
+  std::vector<std::uint64_t> values = {0, 1, p - 2, p - 1};
+  if (kLazy) values.insert(values.end(), {p, p + 1, 2 * p - 1, 2 * p, 2 * p + 1});
+  for (const std::uint64_t y : values) {
+    EXPECT_EQ(Field::Reduce(y), y % p);
+    for (const std::uint64_t x : {std::uint64_t{0}, std::uint64_t{1}, p - 2, p - 1}) {
+      for (const std::uint64_t c : {std::uint64_t{0}, std::uint64_t{1}, p - 2, p - 1}) {
+        const std::uint64_t sum = Field::MulAdd(y, x, c);
+        EXPECT_LE(sum, kLazy ? 2 * p + 1 : p - 1);
+        EXPECT_EQ(Field::Reduce(sum), static_cast<std::uint64_t>((Uint128{y} * x + c) % p));
+      }
+    }
+  }
+}
+
+TYPED_TEST(FieldTest, ManyPointsAtOnceAreThePointsOneByOne) {
+  using Field = TypeParam;
+  constexpr std::uint64_t p = Field::kPrime;
+  for (std::size_t points = 0; points <= 9; ++points) {
+    std::vector<std::uint64_t> xs(points);
+    for (std::size_t i = 0; i < points; ++i) xs[i] = i % 2 == 0 ? i : p - i;
+    for (std::size_t count = 0; count <= 4; ++count) {
+      std::vector<std::uint64_t> coefficients(count);
+      for (std::size_t i = 0; i < count; ++i) coefficients[i] = p - 1 - i;
+      std::vector<std::uint64_t> ys(points, 5);
+      EvaluateAll<Field>(coefficients, xs, ys);
+      for (std::size_t i = 0; i < points; ++i) {
+        Uint128 expected = 0;
+        for (std::size_t k = count; k-- > 0;) expected = (expected * xs[i] + coefficients[k]) % p;
+        EXPECT_EQ(ys[i], static_cast<std::uint64_t>(expected));
+        EXPECT_EQ(Evaluate<Field>(coefficients, xs[i]), ys[i]);
+      }
+    }
+  }
+}
+
+TYPED_TEST(FieldTest, AllInversesAreTheSingleOnes) {
+  using Field = TypeParam;
+  std::vector<std::uint64_t> values = {1, 2, 77, Field::kPrime - 1, 2};
+  const auto before = values;
+  ASSERT_TRUE(InvertAll<Field>(values));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    EXPECT_EQ(values[i], Inverse<Field>(before[i]));
+  }
+  values = before;
+  values[3] = 0;
+  const auto with_zero = values;
+  EXPECT_FALSE(InvertAll<Field>(values));
+  EXPECT_EQ(values, with_zero);
+  EXPECT_TRUE(InvertAll<Field>({}));
+}
+
 TYPED_TEST(FieldTest, AnyThresholdManyPointsGiveTheConstantTerm) {
   using Field = TypeParam;
   const std::vector<std::uint64_t> coefficients = {33, 77, 5, 19};

@@ -28,7 +28,7 @@ model::Plan SamplePlan() {
   plan.encoding = {0.75, 4096, 24, 1234567, 9876543, 654321, 60};
   plan.privacy = {true, 5.5, 1e-7, 4, 15, true};
   plan.secagg = {model::SecAggProfile::kMalicious, 25, 400, 51, 301, 41, 21};
-  plan.timeouts = {101, 102, 103, 104, 105};
+  plan.timeouts = {101, 102, 103, 104, 105, 106};
   return plan;
 }
 

@@ -1,9 +1,16 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
-// Prime fields of up to 62 bits for secret sharing. Elements are reduced 64-bit integers. No
-// operation branches on a value or looks one up.
+// Prime fields of up to 62 bits for secret sharing. No operation branches on a value or looks one
+// up.
+//
+// What the templates of shamir.h and reed_solomon.h ask of a Field: `Element`, a value type with
+// == whose default value is zero; kOne; IsElement(v), whether v is reduced; Add, Sub, Mul on
+// reduced elements; MulAdd(y, x, c) = y x + c, where y and the result may be unreduced as long as
+// they only meet MulAdd and Reduce; and kInverseExponent, the prime minus 2 in words, the lowest
+// first.
 namespace demur::secagg {
 
 __extension__ using Uint128 = unsigned __int128;  // GCC and Clang
@@ -13,8 +20,12 @@ __extension__ using Uint128 = unsigned __int128;  // GCC and Clang
 template <std::uint64_t kP>
 struct PrimeField {
   static_assert(kP > 2 && kP % 2 == 1 && kP < (std::uint64_t{1} << 62));
+  using Element = std::uint64_t;
   static constexpr std::uint64_t kPrime = kP;
+  static constexpr Element kOne = 1;
+  static constexpr std::array<std::uint64_t, 1> kInverseExponent = {kP - 2};
 
+  static constexpr bool IsElement(std::uint64_t v) noexcept { return v < kP; }
   // All-ones when v >= kP, else 0. v < 2^63.
   static constexpr std::uint64_t NotBelow(std::uint64_t v) noexcept { return ((v - kP) >> 63) - 1; }
   static constexpr std::uint64_t Add(std::uint64_t a, std::uint64_t b) noexcept {
@@ -28,6 +39,11 @@ struct PrimeField {
   static constexpr std::uint64_t Mul(std::uint64_t a, std::uint64_t b) noexcept {
     return Redc(Uint128{Redc(Uint128{a} * b)} * kRSquared);
   }
+  static constexpr std::uint64_t MulAdd(std::uint64_t y, std::uint64_t x,
+                                        std::uint64_t c) noexcept {
+    return Add(Mul(y, x), c);
+  }
+  static constexpr std::uint64_t Reduce(std::uint64_t v) noexcept { return v; }
 
  private:
   // -kP^-1 mod 2^64 by Newton's iteration.
@@ -61,8 +77,12 @@ struct PrimeField {
 inline constexpr std::uint64_t kMersenne61 = (std::uint64_t{1} << 61) - 1;
 template <>
 struct PrimeField<kMersenne61> {
+  using Element = std::uint64_t;
   static constexpr std::uint64_t kPrime = kMersenne61;
+  static constexpr Element kOne = 1;
+  static constexpr std::array<std::uint64_t, 1> kInverseExponent = {kPrime - 2};
 
+  static constexpr bool IsElement(std::uint64_t v) noexcept { return v < kPrime; }
   static constexpr std::uint64_t NotBelow(std::uint64_t v) noexcept {
     return ((v - kPrime) >> 63) - 1;
   }
@@ -79,17 +99,35 @@ struct PrimeField<kMersenne61> {
     return Add(static_cast<std::uint64_t>(product) & kPrime,
                static_cast<std::uint64_t>(product >> 61));
   }
+  // Unreduced values stay below 2^62: y x < 2^123 folds to less than 3 * 2^61, that to at most
+  // 2^61 + 1, and c is at most 2^61 - 2.
+  static constexpr std::uint64_t MulAdd(std::uint64_t y, std::uint64_t x,
+                                        std::uint64_t c) noexcept {
+    const Uint128 product = Uint128{y} * x;
+    return Fold((static_cast<std::uint64_t>(product) & kPrime) +
+                static_cast<std::uint64_t>(product >> 61)) +
+           c;
+  }
+  static constexpr std::uint64_t Reduce(std::uint64_t v) noexcept {
+    const std::uint64_t folded = Fold(v);
+    return folded - (kPrime & NotBelow(folded));
+  }
+
+ private:
+  static constexpr std::uint64_t Fold(std::uint64_t v) noexcept { return (v & kPrime) + (v >> 61); }
 };
 using ShareField = PrimeField<kMersenne61>;
 
 // a^-1 as a^(p-2); 0 for 0. The exponent is public, so its bits may be branched on.
 template <class Field>
-constexpr std::uint64_t Inverse(std::uint64_t a) noexcept {
-  std::uint64_t result = 1;
-  std::uint64_t power = a;
-  for (std::uint64_t e = Field::kPrime - 2; e != 0; e >>= 1) {
-    if ((e & 1) != 0) result = Field::Mul(result, power);
-    power = Field::Mul(power, power);
+constexpr typename Field::Element Inverse(typename Field::Element a) noexcept {
+  typename Field::Element result = Field::kOne;
+  typename Field::Element power = a;
+  for (const std::uint64_t word : Field::kInverseExponent) {
+    for (int bit = 0; bit < 64; ++bit) {
+      if ((word >> bit & 1) != 0) result = Field::Mul(result, power);
+      power = Field::Mul(power, power);
+    }
   }
   return result;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -15,5 +16,17 @@ enum class MaskSign : std::uint8_t { kAdd, kSubtract };
 
 // Adds or subtracts the mask of `key`. kInternal: the cipher failed; `values` must not be used.
 Status ApplyMask(const SecretArray<32>& key, MaskSign sign, std::span<std::uint32_t> values);
+
+struct MaskTerm {
+  const SecretArray<32>* key = nullptr;  // borrowed
+  MaskSign sign = MaskSign::kAdd;
+};
+
+// ApplyMask for every term, in one walk over the vector for every few of them. `values` are the
+// coordinates from `first_coordinate` on, a multiple of 4 (checked): threads that call this on
+// parts of one vector, cut anywhere that is allowed, leave the bytes that one call leaves.
+// kInternal as above.
+Status ApplyMasks(std::span<const MaskTerm> terms, std::span<std::uint32_t> values,
+                  std::size_t first_coordinate = 0);
 
 }  // namespace demur::secagg

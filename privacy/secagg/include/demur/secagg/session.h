@@ -31,6 +31,9 @@ Result<wire::SignedBody> SignMessage(const crypto::Ed25519KeyPair& key, wire::Fr
                                      const Hash256& scope, std::uint32_t index, Bytes body);
 bool VerifyMessage(const crypto::PublicKey& key, wire::FrameType type, const Hash256& scope,
                    std::uint32_t index, const wire::SignedBody& message);
+// The same for somebody who needs SHA-256(body) anyway: an M5 takes as long to hash as to sign for.
+bool VerifyBody(const crypto::PublicKey& key, wire::FrameType type, const Hash256& scope,
+                std::uint32_t index, const Hash256& body_hash, const crypto::Signature& signature);
 
 // The key that the identity authority certified, if `certificate` (DER, from a peer) is good for a
 // device now. Given to the roles so that they stay free of clocks and files; it must be pure: the
