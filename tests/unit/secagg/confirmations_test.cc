@@ -258,6 +258,34 @@ TEST(Confirmations, TooFewEndTheRoundBeforeAnybodyIsAskedForAShare) {
   EXPECT_TRUE(abandoned->shares_asked);  // U3 is out: the charge stands
 }
 
+// Within the design rate, but so many of the committee that no quorum is left: nobody hears of a
+// set that cannot be confirmed, and the charge may be released.
+TEST(Confirmations, ASetThatCannotBeConfirmedIsNotAskedAbout) {
+  Recording& r = Expander();
+  const client::Place place = PlaceOf(r, 0);
+  const std::uint32_t spare = place.parameters.committee - place.parameters.quorum;
+  for (const std::uint32_t more : {0U, 1U}) {
+    SecAggSession session(ExpanderOptions());
+    ASSERT_GE(210 - spare - more, place.parameters.survivors_min);
+    for (std::uint32_t i = 0; i < spare + more; ++i) {
+      session.Depart(r.DeviceAt(place.committee[i].index), FrameType::kMasked);
+    }
+    session.Run();
+    const auto asked = std::count_if(session.sent().begin(), session.sent().end(), [](auto& frame) {
+      return frame.type == FrameType::kConfirmRequest;
+    });
+    if (more == 0) {
+      ASSERT_TRUE(session.sum_ready().has_value());
+      EXPECT_EQ(session.sum_ready()->sum, session.ExpectedSum());
+      continue;
+    }
+    ASSERT_TRUE(session.abandoned().has_value());
+    EXPECT_EQ(session.abandoned()->reason, ServerAbort::kTooFewSurvivors);
+    EXPECT_FALSE(session.abandoned()->shares_asked);
+    EXPECT_EQ(asked, 0);
+  }
+}
+
 TEST(Confirmations, ABadSignatureIsEvidenceAndDoesNotCount) {
   Recording& r = Complete();
   const client::Place place = PlaceOf(r, 0);

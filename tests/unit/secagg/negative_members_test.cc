@@ -52,28 +52,37 @@ TEST(SecAggNegative, bad_share_blamed) {
     EXPECT_EQ(session.sum_ready()->sum, session.ExpectedSum());
   }
   for (const bool survives : {true, false}) {
-    SecAggSession session(CompleteOptions(24));
-    if (!survives) session.Depart(4, FrameType::kMasked);
-    session.SetTap([&](SecAggSession::Frame& frame) {
-      if (!frame.to_server || frame.type != FrameType::kShares || frame.device != 4) return true;
-      std::uint8_t next = 0;  // another value for each holder: on no polynomial of low degree
-      const auto spoil = [&next](std::span<std::byte> mask, std::span<std::byte> self) {
-        for (std::size_t limb = 0; limb < 5; ++limb) {
-          mask[limb * 8 + 6] ^= std::byte(++next * 29);
-          self[limb * 8 + 6] ^= std::byte(next * 31);
-        }
-      };
-      frame.bytes =
-          testing::DealAnew(session, 4, RosterOf(session, 4), Opened(frame.bytes).body, spoil);
-      return true;
-    });
-    session.Run();
-    EXPECT_FALSE(session.sum_ready().has_value());
-    ASSERT_TRUE(session.abandoned().has_value());
-    EXPECT_EQ(session.abandoned()->reason, ServerAbort::kBadDealing);
-    ASSERT_EQ(session.evidence().size(), 1U);
-    EXPECT_EQ(session.IndexOfDevice(session.evidence()[0].member), 4U);
-    EXPECT_EQ(session.evidence()[0].fault, Fault::kBadDealing);
+    for (const int wrong : {3, 23}) {  // of 23, of which 13 open a seed
+      SCOPED_TRACE(::testing::Message() << survives << " " << wrong);
+      SecAggSession session(CompleteOptions(24));
+      if (!survives) session.Depart(4, FrameType::kMasked);
+      session.SetTap([&](SecAggSession::Frame& frame) {
+        if (!frame.to_server || frame.type != FrameType::kShares || frame.device != 4) return true;
+        std::uint8_t next = 0;  // another value for each holder: on no polynomial of low degree
+        const auto spoil = [&](std::span<std::byte> mask, std::span<std::byte> self) {
+          if (next == wrong) return;
+          ++next;
+          for (std::size_t limb = 0; limb < 5; ++limb) {
+            mask[limb * 8 + 6] ^= std::byte(next * 29);
+            self[limb * 8 + 6] ^= std::byte(next * 31);
+          }
+        };
+        frame.bytes =
+            testing::DealAnew(session, 4, RosterOf(session, 4), Opened(frame.bytes).body, spoil);
+        return true;
+      });
+      session.Run();
+      ASSERT_EQ(session.evidence().size(), 1U);
+      EXPECT_EQ(session.IndexOfDevice(session.evidence()[0].member), 4U);
+      EXPECT_EQ(session.evidence()[0].fault, Fault::kBadDealing);
+      EXPECT_EQ(session.sum_ready().has_value(), wrong == 3);
+      if (session.sum_ready()) {
+        EXPECT_EQ(session.sum_ready()->sum, session.ExpectedSum());
+      } else {
+        ASSERT_TRUE(session.abandoned().has_value());
+        EXPECT_EQ(session.abandoned()->reason, ServerAbort::kBadDealing);
+      }
+    }
   }
 }
 
