@@ -3,15 +3,16 @@
 
 #include "secagg_fuzz_world.h"
 
-// A coordinator that signs anything. First byte: how far the session has come; second: the type of
-// the message; the rest: its body, which gets a good signature. Whatever comes, a device answers at
-// most one survivor set and reveals one kind of share.
+// A coordinator that signs anything. First byte: how far the session has come, and in its highest
+// bit the profile; second: the type of the message; the rest: its body, which gets a good
+// signature. Whatever comes, a device answers at most one survivor set and reveals one kind of
+// share; in the malicious profile only after it confirmed one.
 namespace demur::secagg {
 namespace {
 
-void Run(std::uint8_t progress, std::uint8_t type_number, ByteView body) {
+void Run(bool malicious, std::uint8_t progress, std::uint8_t type_number, ByteView body) {
   using wire::FrameType;
-  static FuzzWorld& world = *new FuzzWorld();
+  FuzzWorld& world = FuzzWorld::Of(malicious);
   const ClientConfig& config = *world.session().device(0).config;
   ClientState state{client::state::Idle{}};
   const auto step = [&](ClientEvent event) {
@@ -27,6 +28,7 @@ void Run(std::uint8_t progress, std::uint8_t type_number, ByteView body) {
   if (progress >= 3) message(FrameType::kInbox);
   if (progress >= 4) step(client::event::Input{world.session().InputOf(0)});
   if (progress >= 5) message(FrameType::kConfirmRequest);
+  if (progress >= 6) message(FrameType::kUnmaskRequest);
 
   const auto type = static_cast<FrameType>(10 + type_number % 11);
   const bool early = type == FrameType::kRoster || type == FrameType::kClose;
@@ -39,7 +41,8 @@ void Run(std::uint8_t progress, std::uint8_t type_number, ByteView body) {
     const auto* send = std::get_if<client::effect::Send>(&effect);
     if (send != nullptr && send->type == FrameType::kUnmask) ++answers;
   }
-  DEMUR_CHECK(answers == 0 || progress >= 4, "shares are revealed after masking only");
+  DEMUR_CHECK(answers == 0 || progress >= (malicious ? 5 : 4),
+              "shares are revealed after masking, or after a survivor set was confirmed");
 }
 
 }  // namespace
@@ -47,6 +50,8 @@ void Run(std::uint8_t progress, std::uint8_t type_number, ByteView body) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
-  demur::secagg::Run(data[0] % 6, data[1], std::as_bytes(std::span(data, size)).subspan(2));
+  const bool malicious = (data[0] & 0x80U) != 0;
+  const auto progress = static_cast<std::uint8_t>((data[0] & 0x7FU) % (malicious ? 7U : 6U));
+  demur::secagg::Run(malicious, progress, data[1], std::as_bytes(std::span(data, size)).subspan(2));
   return 0;
 }

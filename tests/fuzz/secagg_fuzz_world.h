@@ -5,12 +5,24 @@
 
 #include "../support/secagg_session.h"
 
-// One recorded session, so that a fuzz target can put a role into any state of it.
+// One recorded session of each profile, so that a fuzz target can put a role into any state of it.
 namespace demur::secagg {
 
 class FuzzWorld {
  public:
-  FuzzWorld() : session_(testing::SessionOptions{}) {
+  // For as long as the process lives.
+  static FuzzWorld& Of(bool malicious) {
+    static FuzzWorld& semi_honest = *new FuzzWorld(testing::SessionOptions{});
+    static FuzzWorld& hardened = *[] {
+      testing::SessionOptions options;
+      options.profile = model::SecAggProfile::kMalicious;
+      options.sigma = 80;
+      return new FuzzWorld(options);
+    }();
+    return malicious ? hardened : semi_honest;
+  }
+
+  explicit FuzzWorld(const testing::SessionOptions& options) : session_(options) {
     session_.Start();
     session_.Settle();
     session_.ServerEvent(server::event::Finish{});

@@ -1,17 +1,28 @@
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "secagg_fuzz_world.h"
 
-// A member that signs anything. First byte: the phase; second: the type of the message; the rest:
-// its body, which gets member 0's good signature. Whatever comes, the session goes on for the
-// others, and what they send gives their sum.
+// A member that signs anything. First byte: the phase, and in its highest bit the profile; second:
+// the type of the message; the rest: its body, which gets member 0's good signature. Whatever
+// comes, the session goes on for the others, and what they send gives their sum.
 namespace demur::secagg {
 namespace {
 
-void Run(std::uint8_t phase, std::uint8_t type_number, ByteView body) {
+constexpr wire::FrameType kSemiHonest[] = {wire::FrameType::kAdvertise, wire::FrameType::kShares,
+                                           wire::FrameType::kMasked, wire::FrameType::kUnmask};
+constexpr wire::FrameType kMalicious[] = {wire::FrameType::kAdvertise, wire::FrameType::kShares,
+                                          wire::FrameType::kMasked, wire::FrameType::kConfirm,
+                                          wire::FrameType::kUnmask};
+std::span<const wire::FrameType> AnswersIn(bool malicious) {
+  if (malicious) return kMalicious;
+  return kSemiHonest;
+}
+
+void Run(bool malicious, std::uint8_t phase, std::uint8_t type_number, ByteView body) {
   using wire::FrameType;
-  static FuzzWorld& world = *new FuzzWorld();
+  FuzzWorld& world = FuzzWorld::Of(malicious);
   testing::SecAggSession& session = world.session();
   const ServerConfig& config = session.server_config();
   auto state = StartServer(config, testing::MintPermit(session.plan())).next;
@@ -22,12 +33,8 @@ void Run(std::uint8_t phase, std::uint8_t type_number, ByteView body) {
                  config)
                 .next;
   };
-  constexpr FrameType kAnswers[] = {FrameType::kAdvertise, FrameType::kShares, FrameType::kMasked,
-                                    FrameType::kUnmask};
-  for (std::uint8_t done = 0; done < phase; ++done) {
-    for (std::uint32_t i = 0; i < 20; ++i) {
-      give(i, kAnswers[done], world.FromDevice(i, kAnswers[done]));
-    }
+  for (const FrameType answer : AnswersIn(malicious).first(phase)) {
+    for (std::uint32_t i = 0; i < 20; ++i) give(i, answer, world.FromDevice(i, answer));
   }
   const std::string before(NameOf(state));
   const auto type = static_cast<FrameType>(10 + type_number % 11);
@@ -44,6 +51,8 @@ void Run(std::uint8_t phase, std::uint8_t type_number, ByteView body) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
-  demur::secagg::Run(data[0] % 4, data[1], std::as_bytes(std::span(data, size)).subspan(2));
+  const bool malicious = (data[0] & 0x80U) != 0;
+  const auto phase = static_cast<std::uint8_t>((data[0] & 0x7FU) % (malicious ? 5U : 4U));
+  demur::secagg::Run(malicious, phase, data[1], std::as_bytes(std::span(data, size)).subspan(2));
   return 0;
 }

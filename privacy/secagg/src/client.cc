@@ -27,15 +27,20 @@ ClientTransition Stay(ClientState state, ClientEffect effect) {
   return out;
 }
 
-template <class State>
-ClientTransition ResendLast(State&& state) {
+// The last answer that is one of `wanted`.
+template <class State, class Wanted>
+ClientTransition Resend(State&& state, const Wanted& wanted) {
   for (auto it = state.log.exchanges.rbegin(); it != state.log.exchanges.rend(); ++it) {
-    if (it->reply) {
+    if (it->reply && wanted(*it)) {
       effect::Send send{it->reply_type, it->reply};
       return Stay(std::forward<State>(state), std::move(send));
     }
   }
   return Refuse(std::forward<State>(state));
+}
+template <class State>
+ClientTransition ResendLast(State&& state) {
+  return Resend(std::forward<State>(state), [](const Exchange&) { return true; });
 }
 
 // --- Messages -----------------------------------------------------------------------------------
@@ -300,8 +305,11 @@ ClientTransition On(state::Confirmed&& s, event::Message&& e, const ClientConfig
 ClientTransition On(state::Confirmed&& s, event::Input&&, const ClientConfig&) {
   return Refuse(std::move(s));
 }
+// M5, not M7: it is M5 that gets M6 and M8 again. The coordinator may have had its quorum without
+// our M7 and have said M8 while nobody was there to hear it; to an M7 that comes late it says
+// nothing.
 ClientTransition On(state::Confirmed&& s, event::Reconnected&&, const ClientConfig&) {
-  return ResendLast(std::move(s));
+  return Resend(std::move(s), [](const Exchange& e) { return e.reply_type == FrameType::kMasked; });
 }
 ClientTransition On(state::Confirmed&&, event::Stop&&, const ClientConfig&) {
   return Abort(ClientAbort::kStopped);

@@ -21,35 +21,70 @@ inline Recording& Reference() {
   static Recording& recording = *new Recording(SessionOptions{});
   return recording;
 }
-
-inline ClientTransition Give(std::uint32_t device, std::string_view state, FrameType type,
-                             Bytes frame) {
-  return Step(Reference().DeviceIn(device, state), client::event::Message{type, std::move(frame)},
-              Reference().config(device));
+// The malicious profile on a complete graph, where everybody signs: t = q = 11.
+inline SessionOptions CompleteOptions(std::uint32_t devices = 20) {
+  SessionOptions options;
+  options.devices = devices;
+  options.sigma = 80;
+  options.profile = model::SecAggProfile::kMalicious;
+  return options;
+}
+inline Recording& Complete() {
+  static Recording& recording = *new Recording(CompleteOptions());
+  return recording;
+}
+// The malicious profile on an expander with a committee.
+inline SessionOptions ExpanderOptions() {
+  SessionOptions options = CompleteOptions(210);
+  options.dropout_permille = 100;  // fewer neighbours, so that a session takes less time
+  options.sigma = 40;
+  return options;
+}
+inline Recording& Expander() {
+  static Recording& recording = *new Recording(ExpanderOptions());
+  return recording;
 }
 
-inline wire::Roster RosterOf(std::uint32_t device) {
-  auto roster = wire::DecodeRoster(Opened(Reference().ToDevice(device, FrameType::kRoster)).body,
-                                   Reference().announcement().limits());
+inline ClientTransition Give(Recording& r, std::uint32_t device, std::string_view state,
+                             FrameType type, Bytes frame) {
+  return Step(r.DeviceIn(device, state), client::event::Message{type, std::move(frame)},
+              r.config(device));
+}
+inline ClientTransition Give(std::uint32_t device, std::string_view state, FrameType type,
+                             Bytes frame) {
+  return Give(Reference(), device, state, type, std::move(frame));
+}
+
+inline wire::Roster RosterOf(std::uint32_t device, Recording& r = Reference()) {
+  auto roster = wire::DecodeRoster(Opened(r.ToDevice(device, FrameType::kRoster)).body,
+                                   r.announcement().limits());
   EXPECT_OK(roster);
   return std::move(*roster);
 }
-inline Bytes AsFrame(const wire::Roster& roster) {
-  return Reference().AsServer(FrameType::kRoster, wire::Encode(roster));
+inline Bytes AsFrame(const wire::Roster& roster, Recording& r = Reference()) {
+  return r.AsServer(FrameType::kRoster, wire::Encode(roster));
 }
-inline wire::Inbox InboxOf(std::uint32_t device) {
-  auto inbox = wire::DecodeInbox(Opened(Reference().ToDevice(device, FrameType::kInbox)).body,
-                                 Reference().announcement().limits());
+inline wire::Inbox InboxOf(std::uint32_t device, Recording& r = Reference()) {
+  auto inbox = wire::DecodeInbox(Opened(r.ToDevice(device, FrameType::kInbox)).body,
+                                 r.announcement().limits());
   EXPECT_OK(inbox);
   return std::move(*inbox);
 }
-inline Bytes AsFrame(const wire::Inbox& inbox) {
-  return Reference().AsServer(FrameType::kInbox, wire::Encode(inbox));
+inline Bytes AsFrame(const wire::Inbox& inbox, Recording& r = Reference()) {
+  return r.AsServer(FrameType::kInbox, wire::Encode(inbox));
 }
-inline Bytes ConfirmFrame(const MemberSet& survivors) {
-  return Reference().AsServer(
-      FrameType::kConfirmRequest,
-      wire::Encode(wire::ConfirmRequest{Reference().session_id(), ToBytes(survivors.bytes())}));
+inline Bytes ConfirmFrame(const MemberSet& survivors, Recording& r = Reference()) {
+  return r.AsServer(FrameType::kConfirmRequest,
+                    wire::Encode(wire::ConfirmRequest{r.session_id(), ToBytes(survivors.bytes())}));
+}
+inline wire::UnmaskRequest UnmaskRequestOf(std::uint32_t device, Recording& r) {
+  auto request = wire::DecodeUnmaskRequest(
+      Opened(r.ToDevice(device, FrameType::kUnmaskRequest)).body, r.announcement().limits());
+  EXPECT_OK(request);
+  return std::move(*request);
+}
+inline Bytes AsFrame(const wire::UnmaskRequest& request, Recording& r) {
+  return r.AsServer(FrameType::kUnmaskRequest, wire::Encode(request));
 }
 inline wire::Unmask UnmaskIn(const ClientTransition& t) {
   for (const ClientEffect& effect : t.effects) {

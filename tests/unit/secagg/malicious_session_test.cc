@@ -86,5 +86,38 @@ TEST(MaliciousSession, TheSumDoesNotDependOnTheOrderOfArrival) {
   }
 }
 
+// A connection that is lost takes what is under way with it, in both directions: whatever that was,
+// a device that comes back is told what it waits for, so that nobody waits for it for ever.
+TEST(MaliciousSession, AReconnectMakesEveryLossGood) {
+  for (const FrameType last :
+       {FrameType::kAdvertise, FrameType::kRoster, FrameType::kShares, FrameType::kInbox,
+        FrameType::kMasked, FrameType::kConfirmRequest, FrameType::kConfirm,
+        FrameType::kUnmaskRequest, FrameType::kUnmask}) {
+    SCOPED_TRACE(wire::ToString(last));
+    SecAggSession session(Malicious(20, 6));
+    bool connected = true;
+    bool was_lost = false;
+    session.SetTap([&](const SecAggSession::Frame& frame) {
+      if (frame.device != 3) return true;
+      if (frame.type == last && !was_lost) {
+        was_lost = true;
+        connected = false;
+      }
+      return connected;
+    });
+    session.Start();
+    session.Settle();
+    EXPECT_TRUE(was_lost);
+    EXPECT_FALSE(session.sum_ready().has_value());
+    connected = true;
+    session.DeviceEvent(3, client::event::Reconnected{});
+    session.Settle();
+    ASSERT_TRUE(session.sum_ready().has_value()) << NameOf(*session.device(3).state);
+    EXPECT_EQ(session.sum_ready()->sum, session.ExpectedSum());
+    EXPECT_EQ(session.sum_ready()->survivors.size(), 20U);
+    EXPECT_TRUE(session.evidence().empty());
+  }
+}
+
 }  // namespace
 }  // namespace demur::secagg

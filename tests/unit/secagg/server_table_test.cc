@@ -1,5 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
 #include "secagg_test_util.h"
 
 // The coordinator's transition table (docs/protocol.md), one test a cell. 24 members, of whom
@@ -9,14 +15,7 @@ namespace {
 
 using wire::FrameType;
 
-constexpr const char* kStates[] = {"announced", "advertising", "sharing", "masking",
-                                   "unmasking", "summed",      "done",    "aborted"};
 constexpr const char* kRefused = "refused";
-
-struct Row {
-  const char* event;
-  const char* cells[8];  // by kStates; "=" stands for the state's own name
-};
 
 constexpr const char* kEarly = "evidence: message out of order, M10 -> =";
 constexpr const char* kSecond = "evidence: second body, M10 -> =";
@@ -25,46 +24,123 @@ constexpr const char* kBroken = "evidence: malformed message, M10 -> =";
 constexpr const char* kTaken = "-> =";
 constexpr const char* kStopped = "abandoned: stopped, M10 x24 -> aborted";
 
-constexpr Row kTable[] = {
-    {"M1", {kTaken, kTaken, "M2 -> =", kTaken, kTaken, kRefused, kRefused, kRefused}},
-    {"other M1", {kTaken, kTaken, kSecond, kSecond, kSecond, kRefused, kRefused, kRefused}},
-    {"M3", {kEarly, kEarly, kTaken, "M4 -> =", kTaken, kRefused, kRefused, kRefused}},
-    {"other M3", {kEarly, kEarly, kTaken, kSecond, kSecond, kRefused, kRefused, kRefused}},
-    {"M5", {kEarly, kEarly, kEarly, kTaken, "M6 -> =", kRefused, kRefused, kRefused}},
-    {"other M5", {kEarly, kEarly, kEarly, kTaken, kSecond, kRefused, kRefused, kRefused}},
-    {"M7", {kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused, kRefused}},
-    {"M9", {kEarly, kEarly, kEarly, kEarly, kTaken, kRefused, kRefused, kRefused}},
-    {"M2", {kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused, kRefused}},
-    {"forged", {kForged, kForged, kForged, kForged, kForged, kRefused, kRefused, kRefused}},
-    {"broken", {kBroken, kBroken, kBroken, kBroken, kBroken, kRefused, kRefused, kRefused}},
-    {"stranger", {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused}},
-    {"left", {kTaken, kTaken, kTaken, kTaken, kTaken, kTaken, kRefused, kRefused}},
-    {"stranger left",
-     {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused}},
-    {"deadline",
-     {"timer advertise -> advertising", "M10 x2, timer share, M2 x22 -> sharing",
-      "M10 x2, timer mask, M4 x22 -> masking",
-      "M10 x2, persist survivors, timer unmask, M6 x22 -> unmasking", "sum -> summed", kRefused,
-      kRefused, kRefused}},
-    {"other deadline",
-     {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused}},
-    {"finish",
-     {kRefused, kRefused, kRefused, kRefused, kRefused, "M10 x24 -> done", kRefused, kRefused}},
-    {"stop",
-     {kStopped, kStopped, kStopped, kStopped, kStopped, "M10 x24 -> done", kRefused, kRefused}},
+struct Row {
+  const char* event;
+  std::vector<const char*> cells;  // by the table's states; "=" stands for the state's own name
+};
+struct Table {
+  bool malicious;
+  std::vector<const char*> states;
+  std::vector<Row> rows;
 };
 
-Recording& Reference() {
-  static Recording& recording = *[] {
-    SessionOptions options;
-    options.devices = 24;
-    return new Recording(options);
-  }();
-  return recording;
+const Table& SemiHonest() {
+  static const Table& table = *new Table{
+      false,
+      {"announced", "advertising", "sharing", "masking", "unmasking", "summed", "done", "aborted"},
+      {
+          {"M1", {kTaken, kTaken, "M2 -> =", kTaken, kTaken, kRefused, kRefused, kRefused}},
+          {"other M1", {kTaken, kTaken, kSecond, kSecond, kSecond, kRefused, kRefused, kRefused}},
+          {"M3", {kEarly, kEarly, kTaken, "M4 -> =", kTaken, kRefused, kRefused, kRefused}},
+          {"other M3", {kEarly, kEarly, kTaken, kSecond, kSecond, kRefused, kRefused, kRefused}},
+          {"M5", {kEarly, kEarly, kEarly, kTaken, "M6 -> =", kRefused, kRefused, kRefused}},
+          {"other M5", {kEarly, kEarly, kEarly, kTaken, kSecond, kRefused, kRefused, kRefused}},
+          {"M7", {kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused, kRefused}},
+          {"M9", {kEarly, kEarly, kEarly, kEarly, kTaken, kRefused, kRefused, kRefused}},
+          {"M2", {kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused, kRefused}},
+          {"forged", {kForged, kForged, kForged, kForged, kForged, kRefused, kRefused, kRefused}},
+          {"broken", {kBroken, kBroken, kBroken, kBroken, kBroken, kRefused, kRefused, kRefused}},
+          {"stranger",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused}},
+          {"left", {kTaken, kTaken, kTaken, kTaken, kTaken, kTaken, kRefused, kRefused}},
+          {"stranger left",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused}},
+          {"deadline",
+           {"timer advertise -> advertising", "M10 x2, timer share, M2 x22 -> sharing",
+            "M10 x2, timer mask, M4 x22 -> masking",
+            "M10 x2, persist survivors, timer unmask, M6 x22 -> unmasking", "sum -> summed",
+            kRefused, kRefused, kRefused}},
+          {"other deadline",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused}},
+          {"finish",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, "M10 x24 -> done", kRefused,
+            kRefused}},
+          {"stop",
+           {kStopped, kStopped, kStopped, kStopped, kStopped, "M10 x24 -> done", kRefused,
+            kRefused}},
+      }};
+  return table;
 }
 
-Bytes OtherBody(FrameType type) {
-  Recording& r = Reference();
+// While confirming, devices 0 to 12 have not signed: one signature more is not the quorum of 13
+// yet.
+const Table& Malicious() {
+  static const Table& table = *new Table{
+      true,
+      {"announced", "advertising", "sharing", "masking", "confirming", "unmasking", "summed",
+       "done", "aborted"},
+      {
+          {"M1", {kTaken, kTaken, "M2 -> =", kTaken, kTaken, kTaken, kRefused, kRefused, kRefused}},
+          {"other M1",
+           {kTaken, kTaken, kSecond, kSecond, kSecond, kSecond, kRefused, kRefused, kRefused}},
+          {"M3", {kEarly, kEarly, kTaken, "M4 -> =", kTaken, kTaken, kRefused, kRefused, kRefused}},
+          {"other M3",
+           {kEarly, kEarly, kTaken, kSecond, kSecond, kSecond, kRefused, kRefused, kRefused}},
+          {"M5",
+           {kEarly, kEarly, kEarly, kTaken, "M6 -> =", "M6, M8 -> =", kRefused, kRefused,
+            kRefused}},
+          {"other M5",
+           {kEarly, kEarly, kEarly, kTaken, kSecond, kSecond, kRefused, kRefused, kRefused}},
+          {"M7", {kEarly, kEarly, kEarly, kEarly, kTaken, "M8 -> =", kRefused, kRefused, kRefused}},
+          {"other M7",
+           {kEarly, kEarly, kEarly, kEarly, "evidence: bad confirmation, M10 -> =", kSecond,
+            kRefused, kRefused, kRefused}},
+          {"M9", {kEarly, kEarly, kEarly, kEarly, kEarly, kTaken, kRefused, kRefused, kRefused}},
+          {"M2", {kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused, kRefused}},
+          {"forged",
+           {kForged, kForged, kForged, kForged, kForged, kForged, kRefused, kRefused, kRefused}},
+          {"broken",
+           {kBroken, kBroken, kBroken, kBroken, kBroken, kBroken, kRefused, kRefused, kRefused}},
+          {"stranger",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+            kRefused}},
+          {"left", {kTaken, kTaken, kTaken, kTaken, kTaken, kTaken, kTaken, kRefused, kRefused}},
+          {"stranger left",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+            kRefused}},
+          {"deadline",
+           {"timer advertise -> advertising", "M10 x2, timer share, M2 x22 -> sharing",
+            "M10 x2, timer mask, M4 x22 -> masking",
+            "M10 x2, persist survivors, timer confirm, M6 x22 -> confirming",
+            "abandoned: too few confirmations, M10 x24 -> aborted", "sum -> summed", kRefused,
+            kRefused, kRefused}},
+          {"other deadline",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+            kRefused}},
+          {"finish",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, "M10 x24 -> done", kRefused,
+            kRefused}},
+          {"stop",
+           {kStopped, kStopped, kStopped, kStopped, kStopped, kStopped, "M10 x24 -> done", kRefused,
+            kRefused}},
+      }};
+  return table;
+}
+
+Recording& RecordingOf(bool malicious) {
+  static Recording* recordings[2] = {};
+  if (recordings[malicious] == nullptr) {
+    SessionOptions options;
+    options.devices = 24;
+    if (malicious) options.sigma = 80;
+    if (malicious) options.profile = model::SecAggProfile::kMalicious;
+    recordings[malicious] = new Recording(options);
+  }
+  return *recordings[malicious];
+}
+Recording& Reference() { return RecordingOf(false); }
+
+Bytes OtherBody(FrameType type, Recording& r = Reference()) {
   const Bytes body = Opened(r.FromDevice(0, type)).body;
   const auto limits = r.announcement().limits();
   if (type == FrameType::kAdvertise) {
@@ -77,6 +153,11 @@ Bytes OtherBody(FrameType type) {
     message->items[0].nonce[0] ^= std::byte{1};
     return r.AsDevice(0, type, wire::Encode(*message));
   }
+  if (type == FrameType::kConfirm) {  // a good signature, over something else
+    auto message = wire::DecodeConfirm(body);
+    message->transcript_signature = *SignTranscript(r.session().device(0).identity, Hash256{});
+    return r.AsDevice(0, type, wire::Encode(*message));
+  }
   auto message = wire::DecodeMasked(body, limits);
   message->packed[0] ^= std::byte{1};
   message->packed_hash = crypto::Sha256(message->packed);
@@ -84,11 +165,10 @@ Bytes OtherBody(FrameType type) {
 }
 
 Phase PhaseOf(std::string_view state, bool other) {
-  const std::pair<std::string_view, Phase> phases[] = {{"announced", Phase::kTraining},
-                                                       {"advertising", Phase::kAdvertise},
-                                                       {"sharing", Phase::kShare},
-                                                       {"masking", Phase::kMask},
-                                                       {"unmasking", Phase::kUnmask}};
+  const std::pair<std::string_view, Phase> phases[] = {
+      {"announced", Phase::kTraining}, {"advertising", Phase::kAdvertise},
+      {"sharing", Phase::kShare},      {"masking", Phase::kMask},
+      {"confirming", Phase::kConfirm}, {"unmasking", Phase::kUnmask}};
   Phase mine = Phase::kTraining;
   for (const auto& [name, phase] : phases) {
     if (name == state) mine = phase;
@@ -97,8 +177,7 @@ Phase PhaseOf(std::string_view state, bool other) {
   return mine == Phase::kMask ? Phase::kShare : Phase::kMask;
 }
 
-ServerEvent MakeEvent(std::string_view name, std::string_view state) {
-  Recording& r = Reference();
+ServerEvent MakeEvent(std::string_view name, std::string_view state, Recording& r) {
   const MemberId member = r.session().device(0).identity.public_key;
   const auto message = [&](FrameType type, Bytes frame) {
     return server::event::Message{member, type, std::move(frame)};
@@ -106,10 +185,12 @@ ServerEvent MakeEvent(std::string_view name, std::string_view state) {
   const std::pair<std::string_view, FrameType> types[] = {{"M1", FrameType::kAdvertise},
                                                           {"M3", FrameType::kShares},
                                                           {"M5", FrameType::kMasked},
+                                                          {"M7", FrameType::kConfirm},
                                                           {"M9", FrameType::kUnmask}};
   for (const auto& [text, type] : types) {
+    if (type == FrameType::kConfirm && !r.malicious()) continue;
     if (name == text) return message(type, r.FromDevice(0, type));
-    if (name == "other " + std::string(text)) return message(type, OtherBody(type));
+    if (name == "other " + std::string(text)) return message(type, OtherBody(type, r));
   }
   if (name == "M7") {
     return message(FrameType::kConfirm,
@@ -141,14 +222,16 @@ ServerEvent MakeEvent(std::string_view name, std::string_view state) {
   return server::event::Stop{};
 }
 
-class ServerCell : public ::testing::TestWithParam<std::tuple<std::size_t, std::size_t>> {};
-
-TEST_P(ServerCell, DoesWhatTheTableSays) {
-  const Row& row = kTable[std::get<0>(GetParam())];
-  const std::string state = kStates[std::get<1>(GetParam())];
-  auto t = Step(Reference().ServerIn(state, {0, 1}), MakeEvent(row.event, state),
-                Reference().session().server_config());
-  std::string expected = row.cells[std::get<1>(GetParam())];
+void ExpectCell(const Table& table, std::size_t number, std::size_t column) {
+  Recording& r = RecordingOf(table.malicious);
+  const Row& row = table.rows[number];
+  const std::string state = table.states[column];
+  ASSERT_EQ(row.cells.size(), table.states.size());
+  std::vector<std::uint32_t> holding = {0, 1};
+  for (std::uint32_t i = 2; i <= 12 && state == "confirming"; ++i) holding.push_back(i);
+  auto t =
+      Step(r.ServerIn(state, holding), MakeEvent(row.event, state, r), r.session().server_config());
+  std::string expected = row.cells[column];
   if (expected.ends_with("=")) expected.replace(expected.size() - 1, 1, state);
   EXPECT_EQ(Describe(t), expected);
   if (t.refused) {
@@ -156,17 +239,31 @@ TEST_P(ServerCell, DoesWhatTheTableSays) {
   }
 }
 
-std::string CellName(const ::testing::TestParamInfo<std::tuple<std::size_t, std::size_t>>& info) {
-  std::string name =
-      std::string(kStates[std::get<1>(info.param)]) + "_" + kTable[std::get<0>(info.param)].event;
+using Cell = std::tuple<std::size_t, std::size_t>;
+template <const Table& (*Of)()>
+auto CellsOf() {
+  return ::testing::Combine(::testing::Range<std::size_t>(0, Of().rows.size()),
+                            ::testing::Range<std::size_t>(0, Of().states.size()));
+}
+template <const Table& (*Of)()>
+std::string NameOfCell(const ::testing::TestParamInfo<Cell>& info) {
+  std::string name = std::string(Of().states[std::get<1>(info.param)]) + "_" +
+                     Of().rows[std::get<0>(info.param)].event;
   std::replace(name.begin(), name.end(), ' ', '_');
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, ServerCell,
-                         ::testing::Combine(::testing::Range<std::size_t>(0, std::size(kTable)),
-                                            ::testing::Range<std::size_t>(0, std::size(kStates))),
-                         CellName);
+class ServerCell : public ::testing::TestWithParam<Cell> {};
+TEST_P(ServerCell, DoesWhatTheTableSays) {
+  ExpectCell(SemiHonest(), std::get<0>(GetParam()), std::get<1>(GetParam()));
+}
+INSTANTIATE_TEST_SUITE_P(Table, ServerCell, CellsOf<SemiHonest>(), NameOfCell<SemiHonest>);
+
+class MaliciousServerCell : public ::testing::TestWithParam<Cell> {};
+TEST_P(MaliciousServerCell, DoesWhatTheTableSays) {
+  ExpectCell(Malicious(), std::get<0>(GetParam()), std::get<1>(GetParam()));
+}
+INSTANTIATE_TEST_SUITE_P(Table, MaliciousServerCell, CellsOf<Malicious>(), NameOfCell<Malicious>);
 
 ServerTransition Send(ServerState state, std::uint32_t device, FrameType type, Bytes frame) {
   Recording& r = Reference();

@@ -179,8 +179,9 @@ struct Message {
 struct Input {
   std::vector<std::uint32_t> values;
 };
-struct Reconnected {};  // a new connection to the same session: the last answer goes out again
-struct Stop {};         // deadline, shutdown or a user who changed their mind
+// A new connection to the same session: the last answer goes out again, M5 where M8 is waited for.
+struct Reconnected {};
+struct Stop {};  // deadline, shutdown or a user who changed their mind
 }  // namespace event
 
 namespace effect {
