@@ -196,7 +196,7 @@ void ReadSecAgg(Config::Table table, TaskConfig::SecAgg* out) {
       .Read("roster_min", &out->roster_min, 20, kCohortMax)
       .Read("roster_max", &out->roster_max, 0, kCohortMax)
       .Read("delta", &out->delta, 0, 0.5)
-      .Read("sigma", &out->sigma, 20, 128)
+      .Read("sigma", &out->sigma, 0, 128)
       .Read("eta", &out->eta, 10, 128);
   double gamma = -1;
   table.Read("gamma", &gamma, 0, 0.5);

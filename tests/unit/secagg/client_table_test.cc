@@ -335,13 +335,17 @@ TEST(ClientStep, TheMarkerNamesTheVectorThatGoesOut) {
 
 TEST(ClientStep, AMessageForAnotherDeviceIsNotTaken) {
   Recording& r = Reference();
-  auto t = Step(r.DeviceIn(0, "advertised"),
-                client::event::Message{FrameType::kRoster, r.ToDevice(1, FrameType::kRoster)},
-                r.config(0));
+  // From the other end of the roster: a device that has no proof of it only sees the order of keys.
+  const std::uint32_t self = r.DeviceAt(0);
+  const std::uint32_t other =
+      r.DeviceAt(static_cast<std::uint32_t>(r.session().server_config().invited().size()) - 1);
+  auto t = Step(r.DeviceIn(self, "advertised"),
+                client::event::Message{FrameType::kRoster, r.ToDevice(other, FrameType::kRoster)},
+                r.config(self));
   EXPECT_EQ(NameOf(t.next), "aborted");
-  t = Step(r.DeviceIn(0, "shared"),
-           client::event::Message{FrameType::kInbox, r.ToDevice(1, FrameType::kInbox)},
-           r.config(0));
+  t = Step(r.DeviceIn(self, "shared"),
+           client::event::Message{FrameType::kInbox, r.ToDevice(other, FrameType::kInbox)},
+           r.config(self));
   EXPECT_EQ(NameOf(t.next), "aborted");
 }
 
