@@ -64,8 +64,7 @@ secagg::CertificateCheck CheckOf(RosterRules all) {
   return [rules = std::make_shared<const RosterRules>(std::move(all))](
              ByteView der) -> Result<crypto::PublicKey> {
     DEMUR_TRY(const auto certificate,
-              rules->verifier.Verify(der, rules->unix_ms / 1000,
-                                     crypto::CertificateKind::kDevice));
+              rules->verifier.Verify(der, rules->unix_ms / 1000, crypto::CertificateKind::kDevice));
     if (rules->revoked.Contains(certificate.device)) {
       return Error(ErrorCode::kPermissionDenied, "revoked");
     }

@@ -200,9 +200,8 @@ TEST_F(DeviceRoundTest, WhoIsNotDrawnLeavesTheRoundOnly) {
 }
 
 TEST_F(DeviceRoundTest, LostConnectionResumesTheSameSession) {
-  for (const FrameType lost :
-       {FrameType::kAdvertise, FrameType::kShares, FrameType::kMasked, FrameType::kConfirm,
-        FrameType::kUnmask}) {
+  for (const FrameType lost : {FrameType::kAdvertise, FrameType::kShares, FrameType::kMasked,
+                               FrameType::kConfirm, FrameType::kUnmask}) {
     SCOPED_TRACE(ToString(lost));
     DeviceOptions options = Options();
     options.folder = folder_.File(std::string(ToString(lost)));

@@ -104,9 +104,7 @@ Hash256 PopulationLeaf(const crypto::PublicKey& identity_key) {
   return crypto::Sha256(ByteWriter().U8(0).Raw(identity_key).bytes());
 }
 
-Hash256 PopulationRoot(std::span<const Hash256> leaves) {
-  return MerkleTree(leaves).root();
-}
+Hash256 PopulationRoot(std::span<const Hash256> leaves) { return MerkleTree(leaves).root(); }
 
 std::vector<Hash256> InclusionPath(std::span<const Hash256> leaves, std::uint64_t index) {
   DEMUR_CHECK(index < leaves.size(), "a leaf that is not in the tree");

@@ -82,7 +82,7 @@ class Unmasking {
   // The seed from the shares of the lowest holders; where those do not open what the dealer
   // committed to, from all of them, of which some may be wrong.
   std::optional<ServerAbort> Open(std::uint32_t member, SecretArray<32>* seed,
-                                    crypto::X25519KeyPair* pair, std::vector<MemberId>* blamed) {
+                                  crypto::X25519KeyPair* pair, std::vector<MemberId>* blamed) {
     const std::uint32_t threshold = state_.frozen.parameters.threshold;
     const auto shares = InOrder(state_.opened[member]);
     if (shares.size() < threshold) return ServerAbort::kTooFewShares;
@@ -119,7 +119,7 @@ class Unmasking {
 
   // What the survivors masked with a member that dropped out after sharing.
   std::optional<ServerAbort> RemovePairMasks(std::uint32_t member,
-                                               const crypto::X25519KeyPair& pair) {
+                                             const crypto::X25519KeyPair& pair) {
     const Frozen& frozen = state_.frozen;
     auto own_key = crypto::X25519Agreement::Create(pair.private_key);
     if (!own_key) return ServerAbort::kInternal;

@@ -239,7 +239,7 @@ constexpr OutOfRange kOutOfRange[] = {
     {"task.secagg", "roster_max", {"-1", "1000001", "true"}},
     {"task.secagg", "gamma", {"-0.1", "0.6", "nan"}},
     {"task.secagg", "delta", {"-0.1", "0.6", "\"few\""}},
-    {"task.secagg", "sigma", {"19", "129", "40.5"}},
+    {"task.secagg", "sigma", {"-1", "129", "40.5"}},
     {"task.secagg", "eta", {"9", "129", "true"}},
     {"task.timeouts", "training_ms", {"-1", "604800001", "1.5"}},
     {"task.timeouts", "advertise_ms", {"-1", "604800001", "true"}},
@@ -330,7 +330,8 @@ TEST(TaskConfigTest, APlanCarriesTheTask) {
   EXPECT_EQ(plan.secagg.dropout_permille, 300U);
   EXPECT_EQ(prepared.ledger_policy().budget.participations_max, 3U);
   EXPECT_FALSE(prepared.ledger_policy().noise);
-  EXPECT_EQ(PlanLifetimeMillis(plan.timeouts), 120'000 + 60'000 + 30'000 + 60'000 + 15'000 + 30'000);
+  EXPECT_EQ(PlanLifetimeMillis(plan.timeouts),
+            120'000 + 60'000 + 30'000 + 60'000 + 15'000 + 30'000);
   EXPECT_EQ(PlanLifetimeMillis({0, 1, 1, 1, 1, 1}), 24 * 3'600'000);
 }
 
