@@ -13,6 +13,7 @@ sim=$root/build/release/bin/demur-sim
 good=0 asked=0
 while read -r profile clients bits dropout corrupt; do
   repeat=$(((sessions + 7) / 8))
+  [ "$clients" -le 200 ] || repeat=$(((repeat + 9) / 10))  # a session of an expander takes ten times as long
   asked=$((asked + repeat))
   out=$("$sim" secagg --clients "$clients" --dim 101 --bits "$bits" --dropout "$dropout" --corrupt "$corrupt" \
     --profile "$profile" --leave-at any --seed "$seed" --repeat "$repeat" --json) ||

@@ -31,7 +31,8 @@ template <std::uint32_t kBits>
 std::size_t PackGroups(std::span<const std::uint32_t> values, std::byte* out) noexcept {
   const std::size_t groups = values.size() / kPackGroup;
   const std::uint32_t* in = values.data();
-  for (std::size_t group = 0; group < groups; ++group, in += kPackGroup, out += 4 * kBits) {
+  for (std::size_t group = 0; group < groups;
+       ++group, in += kPackGroup, out += std::size_t{4} * kBits) {
     std::uint64_t pending = 0;
     const auto put = [&]<std::size_t kAt>(std::integral_constant<std::size_t, kAt>) {
       constexpr std::size_t kFilled = kAt * kBits % 32;

@@ -59,8 +59,8 @@ ServerTransition End(state::Unmasking&& s, Effects effects, const ServerConfig& 
 
 template <class State>
 ServerTransition EndOrWait(State&& s, Effects effects, const ServerConfig& config) {
-  if (Pending(s.core, s) == 0) return End(std::move(s), std::move(effects), config);
-  return {std::move(s), std::move(effects), false};
+  if (Pending(s.core, s) == 0) return End(std::forward<State>(s), std::move(effects), config);
+  return {std::forward<State>(s), std::move(effects), false};
 }
 
 // --- Messages
@@ -153,43 +153,45 @@ ServerTransition Exclude(State&& s, Member& member, Fault fault, const ServerCon
   member.standing = Standing::kExcluded;
   effects.emplace_back(effect::Evidence{member.id, fault});
   SendExcluded(member, effects, config);
-  return EndOrWait(std::move(s), std::move(effects), config);
+  return EndOrWait(std::forward<State>(s), std::move(effects), config);
 }
 
 template <class State>
 ServerTransition OnMessage(State&& s, event::Message&& e, const ServerConfig& config) {
   Member* member = FindMember(s.core, e.from);
-  if (member == nullptr || member->standing != Standing::kActive) return Refuse(std::move(s));
+  if (member == nullptr || member->standing != Standing::kActive)
+    return Refuse(std::forward<State>(s));
   Received received;
   if (auto fault = OpenMessage(config, SessionOf(s), *member, e, &received)) {
-    return Exclude(std::move(s), *member, *fault, config);
+    return Exclude(std::forward<State>(s), *member, *fault, config);
   }
   for (const Accepted& accepted : member->accepted) {
     if (accepted.type != e.type) continue;
     if (accepted.body_hash != received.body_hash) {
-      return Exclude(std::move(s), *member, Fault::kSecondBody, config);
+      return Exclude(std::forward<State>(s), *member, Fault::kSecondBody, config);
     }
     Effects effects;
     Answer(s, e.type, *member, effects);
-    return {std::move(s), std::move(effects), false};
+    return {std::forward<State>(s), std::move(effects), false};
   }
   if (!Awaits(s, e.type)) {
-    return Exclude(std::move(s), *member, Fault::kOutOfOrder, config);
+    return Exclude(std::forward<State>(s), *member, Fault::kOutOfOrder, config);
   }
   const Hash256 body_hash = received.body_hash;
   if (auto fault = Accept(s, *member, std::move(received), config)) {
-    return Exclude(std::move(s), *member, *fault, config);
+    return Exclude(std::forward<State>(s), *member, *fault, config);
   }
   member->accepted.push_back({e.type, body_hash});
-  return EndOrWait(std::move(s), {}, config);
+  return EndOrWait(std::forward<State>(s), {}, config);
 }
 
 template <class State>
 ServerTransition OnLeft(State&& s, const event::Left& e, const ServerConfig& config) {
   Member* member = FindMember(s.core, e.member);
-  if (member == nullptr || member->standing != Standing::kActive) return Refuse(std::move(s));
+  if (member == nullptr || member->standing != Standing::kActive)
+    return Refuse(std::forward<State>(s));
   member->standing = Standing::kLeft;
-  return EndOrWait(std::move(s), {}, config);
+  return EndOrWait(std::forward<State>(s), {}, config);
 }
 
 ServerTransition Close(state::Summed&& s, wire::CloseStatus status, const Hash256& result_hash,
