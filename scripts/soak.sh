@@ -9,6 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 "$root/scripts/setup.sh" --ci
 "$root/scripts/fuzz.sh" "${1:-600}"
+"$root/scripts/mutations.sh"
 step "build (release)" build_preset release
 ctest --preset release -L 'statistical|integration' --repeat "until-fail:${2:-100}" --no-tests=error
 step "build (timing)" build_preset release dudect_secagg
