@@ -230,6 +230,10 @@ TEST_F(RobustOpeningTest, LimbsThatAreNoElementsAreWrongShares) {
   Change(3, 2);
   EXPECT_ERROR(OpenSecretRobust(Held(), 3), ErrorCode::kDataLoss);
   Deal(3, 9);
+  NoElement(1, 0);
+  Change(5, 0);  // found among those that are left in this limb, named by its place among all
+  ExpectOpens(3, {1, 5});
+  Deal(3, 9);
   for (const std::size_t at : {1U, 2U, 3U, 4U}) NoElement(at, 1);
   EXPECT_ERROR(OpenSecretRobust(Held(), 3), ErrorCode::kDataLoss);
   for (std::size_t at = 0; at < 9; ++at) NoElement(at, 1);
