@@ -66,17 +66,6 @@ Result<PopulationStatement> DecodeBody(ByteView body) {
   return out;
 }
 
-Hash256 Node(const Hash256& left, const Hash256& right) {
-  return crypto::Sha256(ByteWriter().U8(1).Raw(left).Raw(right).bytes());
-}
-
-// Leaves in the left half of a tree of `size` > 1: the largest power of two below it.
-std::uint64_t LeftSize(std::uint64_t size) {
-  std::uint64_t left = 1;
-  while (left * 2 < size) left *= 2;
-  return left;
-}
-
 }  // namespace
 
 Result<Bytes> SignStatement(const crypto::Ed25519KeyPair& authority_key,
@@ -110,7 +99,7 @@ std::vector<Hash256> InclusionPath(std::span<const Hash256> leaves, std::uint64_
   DEMUR_CHECK(index < leaves.size(), "a leaf that is not in the tree");
   std::vector<Hash256> path;
   while (leaves.size() > 1) {
-    const std::size_t left = LeftSize(leaves.size());
+    const std::size_t left = MerkleLeftSize(leaves.size());
     const bool in_left = index < left;
     path.push_back(MerkleTree(in_left ? leaves.subspan(left) : leaves.first(left)).root());
     leaves = in_left ? leaves.first(left) : leaves.subspan(left);
@@ -128,7 +117,7 @@ bool VerifyInclusion(const PopulationStatement& statement, DeviceNumber number,
   std::uint64_t size = statement.enrolled;
   std::vector<bool> in_left;
   while (size > 1) {
-    const std::uint64_t left = LeftSize(size);
+    const std::uint64_t left = MerkleLeftSize(size);
     in_left.push_back(index < left);
     size = in_left.back() ? left : size - left;
     if (!in_left.back()) index -= left;
@@ -136,7 +125,7 @@ bool VerifyInclusion(const PopulationStatement& statement, DeviceNumber number,
   if (path.size() != in_left.size()) return false;
   Hash256 node = PopulationLeaf(identity_key);
   for (const Hash256& sibling : path) {
-    node = in_left.back() ? Node(node, sibling) : Node(sibling, node);
+    node = in_left.back() ? MerkleNode(node, sibling) : MerkleNode(sibling, node);
     in_left.pop_back();
   }
   return node == statement.root;

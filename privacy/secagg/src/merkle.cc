@@ -7,16 +7,16 @@
 #include "demur/crypto/hash.h"
 
 namespace demur::secagg {
-namespace {
 
-// Leaves of the left subtree of one with `size` > 1.
-std::size_t LeftSize(std::size_t size) noexcept { return std::bit_floor(size - 1); }
-
-Hash256 Join(const Hash256& left, const Hash256& right) {
+Hash256 MerkleNode(const Hash256& left, const Hash256& right) {
   ByteWriter node;
   node.U8(1).Raw(left).Raw(right);
   return crypto::Sha256(node.bytes());
 }
+
+std::size_t MerkleLeftSize(std::size_t size) noexcept { return std::bit_floor(size - 1); }
+
+namespace {
 
 // Fills nodes[at, at + 2 * leaves.size() - 1).
 void Build(std::span<const Hash256> leaves, std::size_t at, std::vector<Hash256>& nodes) {
@@ -24,11 +24,11 @@ void Build(std::span<const Hash256> leaves, std::size_t at, std::vector<Hash256>
     nodes[at] = leaves.front();
     return;
   }
-  const std::size_t left = LeftSize(leaves.size());
+  const std::size_t left = MerkleLeftSize(leaves.size());
   const std::size_t right_at = at + 2 * left;
   Build(leaves.first(left), at + 1, nodes);
   Build(leaves.subspan(left), right_at, nodes);
-  nodes[at] = Join(nodes[at + 1], nodes[right_at]);
+  nodes[at] = MerkleNode(nodes[at + 1], nodes[right_at]);
 }
 
 using Indices = std::span<const std::uint32_t>;
@@ -41,7 +41,7 @@ void Collect(const std::vector<Hash256>& nodes, std::size_t at, std::size_t firs
     return;
   }
   if (size == 1) return;
-  const std::size_t left = LeftSize(size);
+  const std::size_t left = MerkleLeftSize(size);
   const auto middle = std::lower_bound(indices.begin(), indices.end(), first + left);
   const auto split = static_cast<std::size_t>(middle - indices.begin());
   Collect(nodes, at + 1, first, left, indices.first(split), out);
@@ -56,14 +56,14 @@ class Rebuild {
   Hash256 Subtree(std::size_t first, std::size_t size, std::span<const MerkleLeaf> leaves) {
     if (leaves.empty()) return Next();
     if (size == 1) return leaves.front().hash;
-    const std::size_t left = LeftSize(size);
+    const std::size_t left = MerkleLeftSize(size);
     const auto middle = std::find_if(leaves.begin(), leaves.end(), [&](const MerkleLeaf& leaf) {
       return leaf.index >= first + left;
     });
     const auto split = static_cast<std::size_t>(middle - leaves.begin());
     const Hash256 a = Subtree(first, left, leaves.first(split));
     const Hash256 b = Subtree(first + left, size - left, leaves.subspan(split));
-    return Join(a, b);
+    return MerkleNode(a, b);
   }
   bool used_exactly() const { return !short_ && proof_.empty(); }
 

@@ -159,8 +159,9 @@ ServerTransition Exclude(State&& s, Member& member, Fault fault, const ServerCon
 template <class State>
 ServerTransition OnMessage(State&& s, event::Message&& e, const ServerConfig& config) {
   Member* member = FindMember(s.core, e.from);
-  if (member == nullptr || member->standing != Standing::kActive)
+  if (member == nullptr || member->standing != Standing::kActive) {
     return Refuse(std::forward<State>(s));
+  }
   Received received;
   if (auto fault = OpenMessage(config, SessionOf(s), *member, e, &received)) {
     return Exclude(std::forward<State>(s), *member, *fault, config);
@@ -188,8 +189,9 @@ ServerTransition OnMessage(State&& s, event::Message&& e, const ServerConfig& co
 template <class State>
 ServerTransition OnLeft(State&& s, const event::Left& e, const ServerConfig& config) {
   Member* member = FindMember(s.core, e.member);
-  if (member == nullptr || member->standing != Standing::kActive)
+  if (member == nullptr || member->standing != Standing::kActive) {
     return Refuse(std::forward<State>(s));
+  }
   member->standing = Standing::kLeft;
   return EndOrWait(std::forward<State>(s), {}, config);
 }

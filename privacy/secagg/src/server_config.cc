@@ -93,11 +93,15 @@ std::shared_ptr<const Bytes> MakeOwnFrame(const ServerState& state, const Server
       [&]<class S>(const S& s) -> std::shared_ptr<const Bytes> {
         if constexpr (std::is_same_v<S, server::state::Sharing>) {
           const server::Member* member = server::FindMember(s.core, to);
-          if (member == nullptr || type != wire::FrameType::kRoster) return nullptr;
+          if (member == nullptr || member->index == kNoIndex || type != wire::FrameType::kRoster) {
+            return nullptr;
+          }
           return server::MakeRoster(config, s.core, s.frozen, member->index);
         } else if constexpr (std::is_same_v<S, server::state::Masking>) {
           const server::Member* member = server::FindMember(s.core, to);
-          if (member == nullptr || type != wire::FrameType::kInbox) return nullptr;
+          if (member == nullptr || member->index == kNoIndex || type != wire::FrameType::kInbox) {
+            return nullptr;
+          }
           return server::MakeInbox(config, s, member->index);
         } else {
           return nullptr;

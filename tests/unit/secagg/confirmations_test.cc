@@ -353,6 +353,24 @@ TEST(Confirmations, ALateSignatureIsTakenAndALateLieIsEvidence) {
   EXPECT_EQ(Describe(t), "evidence: bad confirmation, M10 -> unmasking");
 }
 
+// Invited, but gone before the roster froze: there is no place to make a frame for.
+TEST(Confirmations, WhoHasNoPlaceInTheRosterHasNoFrameOfItsOwn) {
+  SessionOptions options;
+  options.devices = 25;
+  options.profile = model::SecAggProfile::kMalicious;
+  options.sigma = 80;
+  SecAggSession session(options);
+  session.Depart(0, FrameType::kAdvertise);
+  session.Start();
+  const MemberId& gone = session.device(0).identity.public_key;
+  ASSERT_TRUE(session.RunUntil("sharing"));
+  EXPECT_EQ(MakeOwnFrame(session.server(), session.server_config(), gone, FrameType::kRoster),
+            nullptr);
+  ASSERT_TRUE(session.RunUntil("masking"));
+  EXPECT_EQ(MakeOwnFrame(session.server(), session.server_config(), gone, FrameType::kInbox),
+            nullptr);
+}
+
 TEST(Confirmations, AFrameOfItsOwnIsMadeInItsPhaseOnly) {
   Recording& r = Complete();
   const ServerConfig& config = r.session().server_config();

@@ -26,8 +26,8 @@ struct Floor {
   std::uint32_t noise_corrupt_permille_min = 100;
   std::uint32_t corrupt_permille_max = 400;  // more is a promise nobody can check
   std::uint32_t sigma_min = 80;              // bits
-  bool allow_semi_honest =
-      false;  // plans that hold only while the coordinator follows the protocol
+  // Plans that hold only while the coordinator follows the protocol.
+  bool allow_semi_honest = false;
   std::uint32_t dim_max = 1U << 22;  // coordinates of the slice: work, memory, upload
   std::uint32_t roster_max = 100'000;
   double value_max = 1'000;  // a plan may not allow larger model values

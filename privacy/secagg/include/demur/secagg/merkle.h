@@ -13,6 +13,11 @@
 // at the largest power of two below n. Immutable; safe from several threads.
 namespace demur::secagg {
 
+// SHA-256(0x01, left, right).
+Hash256 MerkleNode(const Hash256& left, const Hash256& right);
+// Leaves under the left child of a node over `size` > 1 of them.
+std::size_t MerkleLeftSize(std::size_t size) noexcept;
+
 class MerkleTree {
  public:
   // `leaves`: at least one (checked).
