@@ -73,7 +73,8 @@ void DeviceCore::NoteProgress() {
   const std::uint64_t wait = session->WaitMs();
   wait_ms_ = wait == 0 ? 0 : wait + kGraceMs;
   wait_since_ = tools.clock.Monotonic();
-  if (!session->joined() || counted_) return;
+  // Two sessions are one round: the one that trains counts.
+  if (!session->joined() || counted_ || session->counts_rows()) return;
   counted_ = true;
   Count([](DeviceCounts& c) { ++c.rounds_joined; });
 }
@@ -95,13 +96,13 @@ void DeviceCore::EndSession(std::string_view why) {
     static_cast<void>(ended->Settle(*this));
   }
   const SessionEnd end = ended->end().value_or(SessionEnd::kStopped);
-  Count([end, joined = counted_](DeviceCounts& c) {
+  Count([end, joined = counted_, whole = !ended->counts_rows()](DeviceCounts& c) {
     if (end == SessionEnd::kCommitted) {
-      ++c.rounds_committed;
+      c.rounds_committed += whole ? 1 : 0;
     } else if (joined) {
       ++c.rounds_lost;
     }
-    if (end == SessionEnd::kLeft) ++c.left_on_purpose;
+    if (end == SessionEnd::kLeft && whole) ++c.left_on_purpose;
   });
   const model::Plan& plan = ended->announcement().plan;
   const bool broken = end == SessionEnd::kFailed;

@@ -32,6 +32,15 @@ Result<model::PrivateState> Fit(const OwnData& own, const learning::LocalStep& s
   return step.Personalise(model, own.state, view, context);
 }
 
+// Items of the catalogue: where rows are counted, the tables may hold a bucket for several.
+std::uint32_t ItemsOf(const model::TrainingPlan& training) {
+  if (training.algorithm != model::kRowCountsAlgorithm) return CatalogueSize(training.schema);
+  for (const model::HyperParameter& hyper : training.hyper) {
+    if (hyper.name == "items") return static_cast<std::uint32_t>(hyper.value);
+  }
+  return 0;
+}
+
 bool HeldOut(DeviceNumber device, ItemId item, double share) {
   const std::uint64_t draw = Mix(Mix(device.value) ^ item.value);
   return static_cast<double>(draw >> 11) * 0x1p-53 < share;
@@ -56,7 +65,7 @@ Result<Trained> TrainForRound(const OwnData& own, const model::Plan& plan,
   DEMUR_TRY(const auto step, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
   DEMUR_TRY(dp::Encoder encoder, dp::Encoder::Create(layout, plan.encoding));
   LocalRoundWorkspace workspace(std::move(encoder));
-  const std::uint32_t items = CatalogueSize(plan.training.schema);
+  const std::uint32_t items = ItemsOf(plan.training);
   const OwnSplit split = SplitOwn(own.events, items, own.device, own.held_out);
   DEMUR_TRY(const auto view, learning::TrainView::Create(split.train, own.signals, items));
   const LocalRound round{plan, checked, *step};

@@ -53,8 +53,9 @@ Status CheckWork(const model::Plan& plan, const model::Layout& layout, const Flo
   if (plan.training.value_max > floor.value_max) {
     return Refused("training.value_max is above " + std::to_string(floor.value_max));
   }
-  if (layout.dim() > floor.dim_max) {
-    return Refused("slice of " + std::to_string(layout.dim()) + " coordinates is above " +
+  const std::uint32_t dim = std::max(layout.dim(), plan.session.other_dim);
+  if (dim > floor.dim_max) {
+    return Refused("slice of " + std::to_string(dim) + " coordinates is above " +
                    std::to_string(floor.dim_max));
   }
   const model::SecAggPlan& secagg = plan.secagg;
@@ -127,10 +128,9 @@ Result<PlanTerms> TermsOf(const model::Plan& plan) {
   terms.corrupt_permille = plan.secagg.corrupt_permille;
   terms.sigma = plan.secagg.sigma;
   terms.profile = plan.secagg.profile;
-  DEMUR_TRY(const auto charge, dp::ChargeOf(plan));
-  if (charge) {
+  if (plan.privacy.noise) {
     terms.delta = plan.privacy.delta;
-    DEMUR_TRY(const dp::RdpCurve curve, dp::CurveOf(*charge));
+    DEMUR_TRY(const dp::RdpCurve curve, dp::RoundCurveOf(plan));
     DEMUR_TRY(const auto conversion, dp::DpConversion::Create(plan.privacy.delta));
     terms.epsilon_round = static_cast<double>(conversion.EpsilonUnits(curve)) * dp::kEpsilonUnit;
   }
@@ -154,7 +154,7 @@ Result<Admission> CheckPlan(const model::Plan& plan, const Floor& floor,
     if (record.account.task == plan.task) admission.seen = record;
   }
   TaskRecord& seen = admission.seen;
-  if (plan.round <= seen.last_seen) {
+  if (std::pair(plan.round, plan.attempt) <= std::pair(seen.last_seen, seen.last_seen_attempt)) {
     return Error(ErrorCode::kFailedPrecondition,
                  "device floor: round is not above the last one seen");
   }
@@ -164,6 +164,7 @@ Result<Admission> CheckPlan(const model::Plan& plan, const Floor& floor,
   if (seen.terms) DEMUR_RETURN_IF_ERROR(CheckNotWeaker(terms, *seen.terms));
 
   seen.last_seen = plan.round;
+  seen.last_seen_attempt = plan.attempt;
   seen.terms = terms;
   admission.charged = seen;
   admission.charged.account = std::move(account);

@@ -68,6 +68,10 @@ const secagg::Announcement& RoundSession::announcement() const noexcept {
   return round_.config->announcement();
 }
 
+bool RoundSession::counts_rows() const noexcept {
+  return announcement().plan.session.kind == model::SessionKind::kRowCounts;
+}
+
 void RoundSession::Compute(secagg::ClientEvent event) {
   if (end_) return;
   Take(secagg::Step(std::move(state_), std::move(event), *round_.config));

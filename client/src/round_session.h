@@ -71,6 +71,8 @@ class RoundSession {
   // Set once the session is over. Frames of the last Settle are still to be sent.
   const std::optional<SessionEnd>& end() const noexcept { return end_; }
   bool joined() const noexcept { return joined_; }  // M1 was given out
+  // The first session of a sparse round.
+  bool counts_rows() const noexcept;
   // The last error of Settle was the journal's, not the coordinator's doing.
   bool journal_failed() const noexcept { return journal_failed_; }
   const secagg::Announcement& announcement() const noexcept;

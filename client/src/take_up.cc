@@ -96,6 +96,17 @@ Result<ModelPtr> ReadModel(const model::Plan& plan, ByteView body, ModelShelf& s
   return shelf.Put(plan, blob.blob);
 }
 
+bool CountsRows(const model::Plan& plan) {
+  return plan.session.kind == model::SessionKind::kRowCounts;
+}
+
+// Null: it has to be fetched. To count rows no model is looked at: an empty one of the counts' shape
+// stands for it.
+ModelPtr ModelAtHand(const model::Plan& plan, ModelShelf& shelf) {
+  if (CountsRows(plan)) return std::make_shared<const model::SharedModel>(plan.training.schema);
+  return shelf.Find(plan);
+}
+
 }  // namespace
 
 asio::awaitable<Status> Connection::OnAnnounce(Bytes frame) {
@@ -130,7 +141,7 @@ asio::awaitable<Status> Connection::TakeUp(secagg::Announcement announcement) {
   }
   core_.preparing = {announcement.announce_hash, *admission};
   FaultPoint("client.admitted");
-  ModelPtr model = core_.tools.shelf.Find(plan);
+  ModelPtr model = ModelAtHand(plan, core_.tools.shelf);
   if (!model) {
     DEMUR_CO_TRY(const net::Frame frame, co_await FetchModel(plan));
     auto read = ReadModel(plan, frame.body, core_.tools.shelf);
@@ -171,7 +182,7 @@ asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Adm
                   announcement.plan};
   DEMUR_CO_TRY(auto config, ConfigOf(std::move(announcement), identity, std::move(rules)));
   const model::Plan& plan = config->announcement().plan;
-  core_.newest = {{config, &plan}, model};
+  if (!CountsRows(plan)) core_.newest = {{config, &plan}, model};
   auto own = core_.ReadOwn(plan.task);
   if (!own) {
     static_cast<void>(co_await TakeLeave(plan));

@@ -201,6 +201,11 @@ void Engine::Goodbye(const ConnectionPtr& connection) const {
   });
 }
 
+void Engine::CancelTimers() {
+  for (auto& timer : timers_) timer->cancel();
+  timers_.clear();
+}
+
 // A timer stays until its own handler has run: dropping one that has expired, but whose handler
 // still waits for this thread, would cancel it and lose a deadline.
 void Engine::StartTimerFor(std::uint32_t duration_ms, machine::Event event) {

@@ -88,6 +88,7 @@ class Engine {
   Status Do(machine::effect::Draw&& e);
   Status Do(machine::effect::PersistReserve&& e);
   Status Do(machine::effect::PersistSurvivors&& e);
+  Status Do(machine::effect::PersistRows&& e);
   Status Do(machine::effect::PersistCommit&& e);
   Status Do(machine::effect::PersistAbandon&& e);
   Status Do(machine::effect::Send&& e);
@@ -100,7 +101,8 @@ class Engine {
   Status Do(machine::effect::Finished&& e);
 
   Result<machine::event::Drawn> DrawRound(const machine::effect::Draw& e);
-  Result<machine::event::Computed> Compute(const machine::effect::Aggregate& e);
+  Result<machine::Event> Compute(const machine::effect::Aggregate& e);
+  Result<ModelRow> Train(const model::MeanUpdate& mean, const model::Layout& layout);
   std::uint64_t DevicesLeft() const;
   Result<std::vector<DeviceNumber>> Select(const model::Plan& plan,
                                            const std::vector<DeviceNumber>& eligible) const;
@@ -110,6 +112,7 @@ class Engine {
   void CloseExpired();
   void WarnOfBound() const;
   std::string CohortRule() const;
+  void CancelTimers();
   void StartTimerFor(std::uint32_t duration_ms, machine::Event event);
   void Publish();
   void PublishModel(std::shared_ptr<const Bytes> blob);

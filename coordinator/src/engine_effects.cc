@@ -31,16 +31,17 @@ struct PushFrame {
   }
 };
 
-Hash256 HashSum(const std::vector<std::uint32_t>& sum) {
+Hash256 HashWords(const std::vector<std::uint32_t>& words) {
   ByteWriter writer;
-  for (const std::uint32_t value : sum) writer.U32(value);
+  for (const std::uint32_t word : words) writer.U32(word);
   return crypto::Sha256(writer.bytes());
 }
 
-Result<Hash256> DrawNonce(RandomSource& random, const TaskId& task, RoundId round) {
+Result<Hash256> DrawNonce(RandomSource& random, const TaskId& task, const dp::RoundKey& key) {
   StreamId id;
   id.task = StreamTask(task);
-  id.round = round.Packed();
+  id.round = key.round.Packed();
+  id.attempt = key.attempt;
   id.client = kNoClient;
   id.purpose = Purpose::kKeys;
   DEMUR_TRY(const auto stream, random.Stream(id));
@@ -121,15 +122,22 @@ Result<std::vector<DeviceNumber>> Engine::Select(const model::Plan& plan,
                                               std::to_string(eligible.size()) +
                                               " connected devices are eligible in this round");
   }
-  DEMUR_TRY(const auto stream, parts_.random.Stream(CohortStream(plan.task, plan.round, 0)));
+  // Who was in the first session is drawn already.
+  if (plan.session.kind == model::SessionKind::kRows) return pool;
+  DEMUR_TRY(const auto stream, parts_.random.Stream(CohortStream(plan.task, plan.round)));
   return SelectCohort(pool, drawn ? plan.secagg.roster_max : core.config.cohort, *stream);
 }
 
 Result<machine::event::Drawn> Engine::DrawRound(const machine::effect::Draw& e) {
   const std::int64_t now = parts_.clock.UnixMillis();
   const machine::Core& core = state_->core;
-  model::Plan plan = MakePlan(parts_.task, e.id, 0, core.model_hash, core.model_version,
-                              now + PlanLifetimeMillis(parts_.task.plan_template().timeouts));
+  const dp::RoundKey key{e.id, e.attempt};
+  std::vector<std::uint32_t> rows = e.rows;
+  if (rows.empty()) {
+    DEMUR_TRY(rows, parts_.task.DrawRows(parts_.recovered.server_state, parts_.random, e.id));
+  }
+  model::Plan plan = MakePlan(parts_.task, key, {core.model_hash, core.model_version},
+                              now + PlanLifetimeMillis(parts_.task.plan_template().timeouts), rows);
   DEMUR_TRY(auto verifier, crypto::CertificateVerifier::Create(parts_.deployment.authority));
   RosterRules rules{std::move(verifier), now, {}, {}, {}};
   if (const std::uint32_t rate = parts_.task.config().eligibility.RateUnits(); rate > 0) {
@@ -146,7 +154,7 @@ Result<machine::event::Drawn> Engine::DrawRound(const machine::effect::Draw& e) 
   std::vector<secagg::MemberId> invited;
   invited.reserve(cohort.size());
   for (const DeviceNumber device : cohort) invited.push_back(core.devices.at(device).identity);
-  DEMUR_TRY(const Hash256 nonce, DrawNonce(parts_.random, parts_.task.id(), e.id));
+  DEMUR_TRY(const Hash256 nonce, DrawNonce(parts_.random, parts_.task.id(), key));
   {
     const std::lock_guard lock(mutex_);
     rules.revoked = revoked_;
@@ -155,10 +163,11 @@ Result<machine::event::Drawn> Engine::DrawRound(const machine::effect::Draw& e) 
             secagg::ServerConfig::Create(plan, parts_.deployment.plan_key.Clone(),
                                          std::move(invited), nonce, CheckOf(std::move(rules))));
   DEMUR_TRY(const auto charge, dp::ChargeOf(plan));
-  dp::RoundIntent intent{.key = {.round = e.id, .attempt = 0},
+  // Whoever was in the first session needs no participation for the second.
+  dp::RoundIntent intent{.key = key,
                          .manifest = config.announcement().params_hash,
                          .charge = charge,
-                         .devices_left = DevicesLeft(),
+                         .devices_left = e.attempt == 0 ? DevicesLeft() : e.eligible.size(),
                          .roster_min = plan.secagg.roster_min};
   return machine::event::Drawn{e.id, std::move(cohort), intent, std::move(config)};
 }
@@ -176,30 +185,46 @@ std::uint64_t Engine::DevicesLeft() const {
 }
 
 Status Engine::Do(machine::effect::Aggregate&& e) {
-  Result<machine::event::Computed> computed = Compute(e);
+  Result<machine::Event> computed = Compute(e);
   if (!computed) log::Warning("round_infeasible", {{"round", e.id}, {"error", computed.error()}});
   auto event = std::make_shared<machine::Event>(
-      computed ? machine::Event(std::move(*computed))
+      computed ? std::move(*computed)
                : machine::Event(machine::event::Failed{e.id, computed.error().message()}));
   asio::post(thread_, [this, event] { Handle(std::move(*event)); });
   return {};
 }
 
-// Steps 5 and 6: the model that is trained on stays as it is until the next one is durable.
-Result<machine::event::Computed> Engine::Compute(const machine::effect::Aggregate& e) {
-  const model::Plan& plan = parts_.task.plan_template();
+// Step 5, and what is made of the mean: rows, or a model.
+Result<machine::Event> Engine::Compute(const machine::effect::Aggregate& e) {
+  const auto& committing = std::get<machine::state::Committing>(state_->phase);
+  const model::Plan& plan = committing.config.announcement().plan;
+  DEMUR_TRY(const model::Layout layout,
+            model::Layout::Create(plan.training.schema, plan.training.slice));
   DEMUR_TRY(const model::MeanUpdate mean,
-            dp::Decode(e.sum, e.survivors, parts_.task.layout(), plan.training, plan.encoding));
+            dp::Decode(e.sum, e.survivors, layout, plan.training, plan.encoding));
+  const Hash256 sum_hash = HashWords(e.sum);
+  if (plan.session.kind == model::SessionKind::kRowCounts) {
+    DEMUR_TRY(std::vector<std::uint32_t> rows, parts_.task.FindRows(mean));
+    const Hash256 rows_hash = HashWords(rows);
+    return machine::Event(
+        machine::event::RowsFound{e.id, std::move(rows), rows_hash, sum_hash});
+  }
+  DEMUR_TRY(ModelRow row, Train(mean, layout));
+  return machine::Event(
+      machine::event::Computed{e.id, std::move(row), next_state_.Serialise(), sum_hash});
+}
+
+// Step 6: the model that is trained on stays as it is until the next one is durable.
+Result<ModelRow> Engine::Train(const model::MeanUpdate& mean, const model::Layout& layout) {
   next_model_ = parts_.recovered.model;
   next_state_ = parts_.recovered.server_state;
-  DEMUR_RETURN_IF_ERROR(
-      parts_.task.server_step().Run(&next_model_, &next_state_, mean, parts_.task.layout()));
+  DEMUR_RETURN_IF_ERROR(parts_.task.Apply(mean, layout, &next_model_, &next_state_));
   update_norm_ = mean.Norm();
   ModelRow row;
   row.version = state_->core.model_version + 1;
   row.blob = next_model_.Canonical();
   row.hash = crypto::Sha256(row.blob);
-  return machine::event::Computed{e.id, std::move(row), next_state_.Serialise(), HashSum(e.sum)};
+  return row;
 }
 
 // --- The store
@@ -212,6 +237,14 @@ Status Engine::Do(machine::effect::PersistReserve&& e) {
 
 Status Engine::Do(machine::effect::PersistSurvivors&& e) {
   return parts_.store.FixSurvivors(e.id, e.roster, e.survivors, e.ledger);
+}
+
+Status Engine::Do(machine::effect::PersistRows&& e) {
+  DEMUR_RETURN_IF_ERROR(parts_.store.CommitRows(e.round, e.ledger));
+  log::Info("rows_found",
+            {{"round", e.round.id}, {"survivors", e.round.survivors}, {"rows", e.round.rows}});
+  CancelTimers();
+  return {};
 }
 
 Status Engine::Do(machine::effect::PersistCommit&& e) {
@@ -239,12 +272,12 @@ Status Engine::Do(machine::effect::Send&& e) {
 }
 
 Status Engine::Do(machine::effect::StartTimer&& e) {
-  StartTimerFor(e.duration_ms, machine::event::Deadline{e.round, e.phase});
+  StartTimerFor(e.duration_ms, machine::event::Deadline{e.round, e.phase, e.attempt});
   return {};
 }
 
 Status Engine::Do(machine::effect::StartGrace&& e) {
-  StartTimerFor(e.duration_ms, machine::event::GraceOver{e.round, e.device, e.loss});
+  StartTimerFor(e.duration_ms, machine::event::GraceOver{e.round, e.device, e.loss, e.attempt});
   return {};
 }
 
@@ -268,10 +301,10 @@ Status Engine::Do(machine::effect::RoundEnded&& e) {
              {"roster", report.roster},
              {"survivors", report.survivors},
              {"declined", report.declined},
+             {"rows", report.rows},
              {"reason", report.reason},
              {"model_version", report.model_version}});
-  for (auto& timer : timers_) timer->cancel();
-  timers_.clear();
+  CancelTimers();
   PublishRounds();
   Publish();
   parts_.on_round({report, report.committed ? update_norm_ : 0, parts_.recovered.model});

@@ -26,6 +26,10 @@ std::uint32_t NumWithParticipations(const Core& core) {
       }));
 }
 
+bool Contains(const std::vector<DeviceNumber>& ascending, DeviceNumber device) {
+  return std::binary_search(ascending.begin(), ascending.end(), device);
+}
+
 std::vector<DeviceNumber> DevicesOf(const Round& round,
                                     const std::vector<secagg::MemberId>& members) {
   std::vector<DeviceNumber> out;
@@ -66,6 +70,7 @@ RoundReport ReportOf(const Round& round, const Core& core) {
   out.roster = round.roster;
   out.survivors = static_cast<std::uint32_t>(round.survivors.size());
   out.declined = round.declined;
+  out.rows = round.rows;
   out.model_version = core.model_version;
   out.model_hash = core.model_hash;
   return out;
@@ -112,7 +117,7 @@ class SessionEffects {
     round_.survivors = DevicesOf(round_, e.survivors);
     round_.roster = session_.roster;
     for (const DeviceNumber device : round_.survivors) {
-      ++work_.core.devices[device].participations;
+      if (!Contains(round_.counted, device)) ++work_.core.devices[device].participations;
     }
     if (session_.permit == nullptr) return Broken();
     const Result<dp::LedgerEntry> entry = work_.core.ledger.MarkOpened(*session_.permit);
@@ -121,7 +126,8 @@ class SessionEffects {
         effect::PersistSurvivors{round_.id, round_.roster, round_.survivors, {RowOf(*entry)}});
   }
   void operator()(secagg::server::effect::StartTimer&& e) {
-    work_.effects.push_back(effect::StartTimer{round_.id, e.phase, e.duration_ms});
+    work_.effects.push_back(
+        effect::StartTimer{round_.id, e.phase, e.duration_ms, round_.attempt});
   }
   void operator()(secagg::server::effect::SumReady&& e) {
     work_.effects.push_back(effect::Aggregate{round_.id, std::move(e.sum),
@@ -192,6 +198,7 @@ RoundRow RowOf(const Round& round, std::int64_t started) {
   RoundRow row;
   row.id = round.id;
   row.attempt = round.attempt;
+  row.kind = round.kind;
   row.cohort = static_cast<std::uint32_t>(round.cohort.size());
   row.model_version = round.model_version;
   row.started_unix_ms = started;
@@ -228,8 +235,8 @@ Phase GatherOrDraw(Work& work) {
     return state::Gathering{};
   }
   const RoundId id{work.core.epoch, work.core.last_counter + 1};
-  work.effects.push_back(effect::Draw{id, std::move(eligible)});
-  return state::Drawing{id};
+  work.effects.push_back(effect::Draw{id, std::move(eligible), 0, {}});
+  return state::Drawing{id, 0, {}, 0};
 }
 
 // After a round, or at the start.
@@ -253,9 +260,31 @@ Phase Pause(Work& work, bool stopping) {
   return state::Gathering{true};
 }
 
-Phase NotDrawn(Work& work) {
+namespace {
+
+// The first session of a round was committed, the second one will not be.
+void EndBetween(Work& work, const state::Drawing& s, std::string reason) {
+  if (s.attempt == 0) return;
+  Round round;
+  round.id = s.id;
+  round.attempt = s.attempt;
+  round.rows = s.rows;
+  RoundReport report = ReportOf(round, work.core);
+  report.reason = std::move(reason);
+  work.effects.push_back(effect::RoundEnded{std::move(report)});
+}
+
+}  // namespace
+
+Phase NotDrawn(Work& work, const state::Drawing& s, std::string reason) {
   ++work.core.abandoned_in_a_row;
+  EndBetween(work, s, std::move(reason));
   return Pause(work, false);
+}
+
+Phase StopDrawing(Work& work, const state::Drawing& s) {
+  EndBetween(work, s, std::string(ToString(StopReason::kAsked)));
+  return Halt(work, StopReason::kAsked);
 }
 
 // Nobody has seen the id: it is left out, and that is no failure.
@@ -296,7 +325,7 @@ Phase Lost(Work& work, state::Running&& s, DeviceNumber device) {
   if (member == nullptr) return std::move(s);
   if (work.core.config.reconnect_ms > 0) {
     work.effects.push_back(effect::StartGrace{s.round.id, device, work.core.devices[device].losses,
-                                              work.core.config.reconnect_ms});
+                                              work.core.config.reconnect_ms, s.round.attempt});
     return std::move(s);
   }
   const secagg::MemberId left = *member;
@@ -306,10 +335,13 @@ Phase Lost(Work& work, state::Running&& s, DeviceNumber device) {
 }
 
 // The cohort as members, or nothing when it does not fit what was asked for.
-std::optional<Round> MakeRound(const Core& core, const event::Drawn& e) {
+std::optional<Round> MakeRound(const Core& core, const state::Drawing& s, const event::Drawn& e) {
   Round round;
   round.id = e.id;
   round.attempt = e.intent.key.attempt;
+  round.kind = e.config.announcement().plan.session.kind;
+  round.counted = s.counted;
+  round.rows = s.rows;
   round.model_version = core.model_version;
   round.cohort = e.cohort;
   for (const DeviceNumber device : e.cohort) {
@@ -367,6 +399,47 @@ Phase Commit(Work& work, state::Committing&& s, event::Computed&& e) {
   Close(work, std::move(s), wire::CloseStatus::kCommitted, work.core.model_hash);
   work.effects.push_back(effect::RoundEnded{std::move(report)});
   return Next(work, stopping);
+}
+
+namespace {
+
+// Who may be in the second session: of the first one's cohort, and with this round's participation
+// counted already or one left for it.
+std::vector<DeviceNumber> EligibleAgain(const Core& core, const Round& first) {
+  std::vector<DeviceNumber> out;
+  for (const DeviceNumber device : first.cohort) {
+    const auto it = core.devices.find(device);
+    if (it == core.devices.end() || !it->second.connected || it->second.declined) continue;
+    if (Contains(first.survivors, device) ||
+        it->second.participations < core.config.participations_max) {
+      out.push_back(device);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Phase CommitRows(Work& work, state::Committing&& s, event::RowsFound&& e) {
+  const Result<dp::LedgerEntry> entry = work.core.ledger.Commit(std::move(s.permit));
+  if (!entry) return Halt(work, StopReason::kInternal);
+  RoundRow row = RowOf(s.round, 0);
+  row.sum_hash = e.sum_hash;
+  row.ended_unix_ms = work.now;
+  row.survivors = static_cast<std::uint32_t>(s.round.survivors.size());  // for the log
+  row.rows = static_cast<std::uint32_t>(e.rows.size());
+  const bool stopping = s.stopping;
+  state::Drawing next{s.round.id, s.round.attempt + 1, s.round.survivors, row.rows};
+  std::vector<DeviceNumber> eligible = EligibleAgain(work.core, s.round);
+  work.effects.push_back(effect::PersistRows{std::move(row), {RowOf(*entry)}});
+  Close(work, std::move(s), wire::CloseStatus::kCommitted, e.rows_hash);
+  if (stopping) return StopDrawing(work, next);
+  if (eligible.size() < work.core.config.roster_min) {
+    return NotDrawn(work, next, "too few devices are left for the second session");
+  }
+  work.effects.push_back(
+      effect::Draw{next.id, std::move(eligible), next.attempt, std::move(e.rows)});
+  return next;
 }
 
 Phase GiveUp(Work& work, state::Committing&& s, std::string reason) {

@@ -36,8 +36,11 @@ Phase Next(Work& work, bool stopping);
 // After an abandoned round, which must not start the next one at once.
 Phase Pause(Work& work, bool stopping);
 
-// After a draw that came to nothing. Nothing was announced and nothing charged: the id stays free.
-Phase NotDrawn(Work& work);
+// After a draw that came to nothing. Of a first session nothing was announced and nothing charged:
+// the id stays free. Without its second session a round is over; what the first one cost stays.
+Phase NotDrawn(Work& work, const state::Drawing& s, std::string reason);
+// The same because no further round is wanted.
+Phase StopDrawing(Work& work, const state::Drawing& s);
 Phase SkipId(Work& work, RoundId id);
 
 void NoteConnected(Work& work, const event::Connected& e);
@@ -52,11 +55,14 @@ Phase Continue(Work& work, state::Running&& s, secagg::ServerEvent event, bool s
 // A lost connection may come back; a phase without it ends when the grace does.
 Phase Lost(Work& work, state::Running&& s, DeviceNumber device);
 // The cohort as members, or nothing when it does not fit what was asked for.
-std::optional<Round> MakeRound(const Core& core, const event::Drawn& e);
+std::optional<Round> MakeRound(const Core& core, const state::Drawing& s, const event::Drawn& e);
 // Charges, then announces.
 Phase Open(Work& work, Round round, event::Drawn&& e);
 // Model, round, optimiser state and ledger in one transaction; devices hear of it afterwards.
 Phase Commit(Work& work, state::Committing&& s, event::Computed&& e);
+// Round and ledger of the session that counted rows in one transaction; then a second session of
+// whoever of the first is still here.
+Phase CommitRows(Work& work, state::Committing&& s, event::RowsFound&& e);
 // The sum is known, but no model comes of it: the charge stays.
 Phase GiveUp(Work& work, state::Committing&& s, std::string reason);
 

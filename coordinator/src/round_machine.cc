@@ -68,6 +68,9 @@ Phase On(Work& work, state::Gathering&& s, event::PauseOver&&) {
 }
 Phase On(Work& work, state::Gathering&& s, event::Drawn&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Gathering&& s, event::Computed&&) { return Refuse(work, std::move(s)); }
+Phase On(Work& work, state::Gathering&& s, event::RowsFound&&) {
+  return Refuse(work, std::move(s));
+}
 Phase On(Work& work, state::Gathering&& s, event::Failed&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Gathering&&, event::Stop&&) { return Halt(work, StopReason::kAsked); }
 
@@ -87,17 +90,22 @@ Phase On(Work& work, state::Drawing&& s, event::PauseOver&&) { return Refuse(wor
 // A device may have come back under another key while the cohort was drawn; to wait for an answer
 // that came already would be to wait for ever.
 Phase On(Work& work, state::Drawing&& s, event::Drawn&& e) {
-  if (e.id != s.id) return Refuse(work, std::move(s));
-  std::optional<Round> round = MakeRound(work.core, e);
-  if (!round) return NotDrawn(work);
+  if (e.id != s.id || e.intent.key.attempt != s.attempt) return Refuse(work, std::move(s));
+  std::optional<Round> round = MakeRound(work.core, s, e);
+  if (!round) return NotDrawn(work, s, "a device came back with another identity");
   return Open(work, std::move(*round), std::move(e));
 }
 Phase On(Work& work, state::Drawing&& s, event::Computed&&) { return Refuse(work, std::move(s)); }
+Phase On(Work& work, state::Drawing&& s, event::RowsFound&&) {
+  return Refuse(work, std::move(s));
+}
 Phase On(Work& work, state::Drawing&& s, event::Failed&& e) {
   if (e.id != s.id) return Refuse(work, std::move(s));
-  return e.next_id ? SkipId(work, s.id) : NotDrawn(work);
+  return e.next_id && s.attempt == 0 ? SkipId(work, s.id) : NotDrawn(work, s, std::move(e.reason));
 }
-Phase On(Work& work, state::Drawing&&, event::Stop&&) { return Halt(work, StopReason::kAsked); }
+Phase On(Work& work, state::Drawing&& s, event::Stop&&) {
+  return StopDrawing(work, s);
+}
 
 Phase On(Work& work, state::Running&& s, event::Connected&& e) {
   NoteConnected(work, e);
@@ -126,12 +134,14 @@ Phase On(Work& work, state::Running&& s, event::Left&& e) {
   return Continue(work, std::move(s), secagg::server::event::Left{left});
 }
 Phase On(Work& work, state::Running&& s, event::Deadline&& e) {
-  if (e.round != s.round.id) return Refuse(work, std::move(s));
+  if (e.round != s.round.id || e.attempt != s.round.attempt) return Refuse(work, std::move(s));
   return Continue(work, std::move(s), secagg::server::event::Deadline{e.phase});
 }
 Phase On(Work& work, state::Running&& s, event::GraceOver&& e) {
   const secagg::MemberId* member = MemberOf(work.core, s.round, e.device);
-  if (member == nullptr || e.round != s.round.id) return Refuse(work, std::move(s));
+  if (member == nullptr || e.round != s.round.id || e.attempt != s.round.attempt) {
+    return Refuse(work, std::move(s));
+  }
   const DeviceEntry& entry = work.core.devices[e.device];
   if (entry.connected || entry.losses != e.loss) return Refuse(work, std::move(s));
   const secagg::MemberId left = *member;
@@ -140,6 +150,9 @@ Phase On(Work& work, state::Running&& s, event::GraceOver&& e) {
 Phase On(Work& work, state::Running&& s, event::PauseOver&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Running&& s, event::Drawn&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Running&& s, event::Computed&&) { return Refuse(work, std::move(s)); }
+Phase On(Work& work, state::Running&& s, event::RowsFound&&) {
+  return Refuse(work, std::move(s));
+}
 Phase On(Work& work, state::Running&& s, event::Failed&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Running&& s, event::Stop&&) {
   return Continue(work, std::move(s), secagg::server::event::Stop{}, true);
@@ -166,10 +179,17 @@ Phase On(Work& work, state::Committing&& s, event::PauseOver&&) {
 }
 Phase On(Work& work, state::Committing&& s, event::Drawn&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Committing&& s, event::Computed&& e) {
-  if (e.id != s.round.id || e.model.version != work.core.model_version + 1) {
+  if (e.id != s.round.id || s.round.kind == model::SessionKind::kRowCounts ||
+      e.model.version != work.core.model_version + 1) {
     return Refuse(work, std::move(s));
   }
   return Commit(work, std::move(s), std::move(e));
+}
+Phase On(Work& work, state::Committing&& s, event::RowsFound&& e) {
+  if (e.id != s.round.id || s.round.kind != model::SessionKind::kRowCounts || e.rows.empty()) {
+    return Refuse(work, std::move(s));
+  }
+  return CommitRows(work, std::move(s), std::move(e));
 }
 Phase On(Work& work, state::Committing&& s, event::Failed&& e) {
   if (e.id != s.round.id) return Refuse(work, std::move(s));
@@ -195,6 +215,9 @@ Phase On(Work& work, state::Stopped&& s, event::GraceOver&&) { return Refuse(wor
 Phase On(Work& work, state::Stopped&& s, event::PauseOver&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Stopped&& s, event::Drawn&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Stopped&& s, event::Computed&&) { return Refuse(work, std::move(s)); }
+Phase On(Work& work, state::Stopped&& s, event::RowsFound&&) {
+  return Refuse(work, std::move(s));
+}
 Phase On(Work& work, state::Stopped&& s, event::Failed&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Stopped&& s, event::Stop&&) { return Refuse(work, std::move(s)); }
 

@@ -34,19 +34,23 @@ CREATE TABLE server_state (
   hash BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 CREATE TABLE rounds (
-  id INTEGER PRIMARY KEY,
+  id INTEGER NOT NULL,
   attempt INTEGER NOT NULL,
+  kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 3),
   state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),
   reason TEXT NOT NULL,
   cohort INTEGER NOT NULL,
   roster INTEGER NOT NULL,
   survivors INTEGER NOT NULL,
+  participants INTEGER NOT NULL,
+  rows INTEGER NOT NULL,
   survivors_hash BLOB NOT NULL CHECK (length(survivors_hash) = 32),
   sum_hash BLOB NOT NULL CHECK (length(sum_hash) = 32),
   model_version INTEGER NOT NULL,
   started_unix_ms INTEGER NOT NULL,
-  ended_unix_ms INTEGER NOT NULL
-) STRICT;
+  ended_unix_ms INTEGER NOT NULL,
+  PRIMARY KEY (id, attempt)
+) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX one_open_round ON rounds (state < 3) WHERE state < 3;
 CREATE TABLE ledger (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
 CREATE TABLE devices (
@@ -209,25 +213,31 @@ Status RoundStore::Reserve(const RoundRow& round, const std::vector<LedgerRow>& 
   DEMUR_TRY(storage::Transaction transaction, database_.Begin());
   DEMUR_TRY(const std::uint32_t epoch, GetEpoch(database_));
   if (round.id.epoch != epoch) return WrongTime("the round is of another epoch");
-  DEMUR_TRY(auto check, database_.Prepare("SELECT (SELECT count(*) FROM rounds WHERE id >= ?1), "
-                                          "(SELECT count(*) FROM rounds WHERE state < 3), "
-                                          "(SELECT max(version) FROM models)"));
-  check.Bind(1, Signed(round.id.Packed()));
+  DEMUR_TRY(auto check,
+            database_.Prepare("SELECT (SELECT count(*) FROM rounds WHERE (id, attempt) >= (?1, "
+                              "?2)), (SELECT count(*) FROM rounds WHERE state < 3), "
+                              "(SELECT max(version) FROM models), (SELECT count(*) FROM rounds "
+                              "WHERE id = ?1 AND kind = 2 AND state = 3)"));
+  check.Bind(1, Signed(round.id.Packed())).Bind(2, std::int64_t{round.attempt});
   DEMUR_RETURN_IF_ERROR(check.Step());
   if (check.Integer(0) != 0) return WrongTime("round ids must grow");
   if (check.Integer(1) != 0) return WrongTime("a round is open");
+  if (check.Integer(3) != std::int64_t{round.attempt}) {
+    return WrongTime("a second session follows a first one that was committed");
+  }
   if (Unsigned(check.Integer(2)) != round.model_version) {
     return WrongTime("the round must start from the newest model");
   }
   check.Reset();
   DEMUR_TRY(auto put,
-            database_.Prepare("INSERT INTO rounds VALUES (?, ?, 1, '', ?, 0, 0, zeroblob(32), "
-                              "zeroblob(32), ?, ?, 0)"));
+            database_.Prepare("INSERT INTO rounds VALUES (?, ?, ?, 1, '', ?, 0, 0, 0, 0, "
+                              "zeroblob(32), zeroblob(32), ?, ?, 0)"));
   put.Bind(1, Signed(round.id.Packed()))
       .Bind(2, std::int64_t{round.attempt})
-      .Bind(3, std::int64_t{round.cohort})
-      .Bind(4, Signed(round.model_version))
-      .Bind(5, round.started_unix_ms);
+      .Bind(3, static_cast<std::int64_t>(round.kind))
+      .Bind(4, std::int64_t{round.cohort})
+      .Bind(5, Signed(round.model_version))
+      .Bind(6, round.started_unix_ms);
   DEMUR_RETURN_IF_ERROR(put.Run());
   DEMUR_RETURN_IF_ERROR(AppendLedger(ledger));
   DEMUR_RETURN_IF_ERROR(transaction.Commit());
@@ -243,24 +253,50 @@ Status RoundStore::FixSurvivors(RoundId round, std::uint32_t roster,
   DEMUR_TRY(const RoundRow open, OpenRound(round));
   // A second set for one round is what would let somebody ask for both seeds of a device.
   if (open.state != RoundState::kReserved) return WrongTime("the survivor set is fixed already");
-  DEMUR_TRY(auto put, database_.Prepare("UPDATE rounds SET state = 2, roster = ?, survivors = ?, "
-                                        "survivors_hash = ? WHERE id = ?"));
-  const Hash256 hash = HashDevices(survivors);
-  put.Bind(1, std::int64_t{roster})
-      .Bind(2, static_cast<std::int64_t>(survivors.size()))
-      .Bind(3, ByteView(hash))
-      .Bind(4, Signed(round.Packed()));
-  DEMUR_RETURN_IF_ERROR(put.Run());
+  // Two sessions of one round are one participation.
   DEMUR_TRY(auto count,
             database_.Prepare("INSERT INTO devices VALUES (?1, 1, ?2) ON CONFLICT (number) DO "
-                              "UPDATE SET participations = participations + 1, last_round = ?2"));
+                              "UPDATE SET participations = participations + 1, last_round = ?2 "
+                              "WHERE last_round <> ?2"));
+  std::int64_t participants = 0;
   for (const DeviceNumber device : survivors) {
     count.Bind(1, Signed(device.value)).Bind(2, Signed(round.Packed()));
     DEMUR_RETURN_IF_ERROR(count.Run());
+    participants += database_.changes();
   }
+  DEMUR_TRY(auto put, database_.Prepare("UPDATE rounds SET state = 2, roster = ?, survivors = ?, "
+                                        "participants = ?, survivors_hash = ? "
+                                        "WHERE id = ? AND state < 3"));
+  const Hash256 hash = HashDevices(survivors);
+  put.Bind(1, std::int64_t{roster})
+      .Bind(2, static_cast<std::int64_t>(survivors.size()))
+      .Bind(3, participants)
+      .Bind(4, ByteView(hash))
+      .Bind(5, Signed(round.Packed()));
+  DEMUR_RETURN_IF_ERROR(put.Run());
   DEMUR_RETURN_IF_ERROR(AppendLedger(ledger));
   DEMUR_RETURN_IF_ERROR(transaction.Commit());
   FaultPoint("coordinator.after_survivors");
+  return {};
+}
+
+Status RoundStore::CommitRows(const RoundRow& round, const std::vector<LedgerRow>& ledger) {
+  FaultPoint("coordinator.before_rows");
+  DEMUR_TRY(storage::Transaction transaction, database_.Begin());
+  DEMUR_TRY(const RoundRow open, OpenRound(round.id));
+  if (open.state != RoundState::kUnmasking) return WrongTime("the survivor set is not fixed");
+  if (open.kind != model::SessionKind::kRowCounts) return WrongTime("the session counts no rows");
+  DEMUR_TRY(auto put,
+            database_.Prepare("UPDATE rounds SET state = 3, rows = ?, sum_hash = ?, "
+                              "ended_unix_ms = ? WHERE id = ? AND state < 3"));
+  put.Bind(1, std::int64_t{round.rows})
+      .Bind(2, ByteView(round.sum_hash))
+      .Bind(3, round.ended_unix_ms)
+      .Bind(4, Signed(round.id.Packed()));
+  DEMUR_RETURN_IF_ERROR(put.Run());
+  DEMUR_RETURN_IF_ERROR(AppendLedger(ledger));
+  DEMUR_RETURN_IF_ERROR(transaction.Commit());
+  FaultPoint("coordinator.after_rows");
   return {};
 }
 
@@ -270,13 +306,14 @@ Status RoundStore::Commit(const RoundRow& round, const ModelRow& model, ByteView
   DEMUR_TRY(storage::Transaction transaction, database_.Begin());
   DEMUR_TRY(const RoundRow open, OpenRound(round.id));
   if (open.state != RoundState::kUnmasking) return WrongTime("the survivor set is not fixed");
+  if (open.kind == model::SessionKind::kRowCounts) return WrongTime("the session trains nothing");
   if (model.version != open.model_version + 1) return WrongTime("not the next model version");
   DEMUR_RETURN_IF_ERROR(PutModel(database_, model, round.id));
   FaultPoint("coordinator.commit_model_written");
   DEMUR_RETURN_IF_ERROR(PutServerState(database_, model.version, server_state));
   DEMUR_TRY(auto put,
             database_.Prepare("UPDATE rounds SET state = 3, sum_hash = ?, ended_unix_ms = ? "
-                              "WHERE id = ?"));
+                              "WHERE id = ? AND state < 3"));
   put.Bind(1, ByteView(round.sum_hash))
       .Bind(2, round.ended_unix_ms)
       .Bind(3, Signed(round.id.Packed()));
@@ -301,7 +338,7 @@ Status RoundStore::Abandon(RoundId round, std::string_view reason, std::int64_t 
   DEMUR_TRY(const RoundRow open, OpenRound(round));
   DEMUR_TRY(auto put,
             database_.Prepare("UPDATE rounds SET state = 4, reason = ?, ended_unix_ms = ? "
-                              "WHERE id = ?"));
+                              "WHERE id = ? AND state < 3"));
   put.Bind(1, reason).Bind(2, ended_unix_ms).Bind(3, Signed(open.id.Packed()));
   DEMUR_RETURN_IF_ERROR(put.Run());
   DEMUR_RETURN_IF_ERROR(AppendLedger(ledger));

@@ -39,16 +39,19 @@ Result<RoundRow> ReadRound(const storage::Statement& row) {
   RoundRow out;
   out.id = RoundId::FromPacked(Unsigned(row.Integer(0)));
   out.attempt = static_cast<std::uint32_t>(row.Integer(1));
-  out.state = static_cast<RoundState>(row.Integer(2));
-  out.reason = row.Text(3);
-  out.cohort = static_cast<std::uint32_t>(row.Integer(4));
-  out.roster = static_cast<std::uint32_t>(row.Integer(5));
-  out.survivors = static_cast<std::uint32_t>(row.Integer(6));
-  DEMUR_TRY(out.survivors_hash, HashOf(row.Blob(7), "round"));
-  DEMUR_TRY(out.sum_hash, HashOf(row.Blob(8), "round"));
-  out.model_version = Unsigned(row.Integer(9));
-  out.started_unix_ms = row.Integer(10);
-  out.ended_unix_ms = row.Integer(11);
+  out.kind = static_cast<model::SessionKind>(row.Integer(2));
+  out.state = static_cast<RoundState>(row.Integer(3));
+  out.reason = row.Text(4);
+  out.cohort = static_cast<std::uint32_t>(row.Integer(5));
+  out.roster = static_cast<std::uint32_t>(row.Integer(6));
+  out.survivors = static_cast<std::uint32_t>(row.Integer(7));
+  out.participants = static_cast<std::uint32_t>(row.Integer(8));
+  out.rows = static_cast<std::uint32_t>(row.Integer(9));
+  DEMUR_TRY(out.survivors_hash, HashOf(row.Blob(10), "round"));
+  DEMUR_TRY(out.sum_hash, HashOf(row.Blob(11), "round"));
+  out.model_version = Unsigned(row.Integer(12));
+  out.started_unix_ms = row.Integer(13);
+  out.ended_unix_ms = row.Integer(14);
   return out;
 }
 
@@ -125,20 +128,21 @@ Result<std::vector<LedgerRow>> LoadLedger(storage::Database& database) {
   }
 }
 
-// `survivors`: places in survivor sets, all rounds together.
-Status LoadRounds(storage::Database& database, Snapshot* out, std::uint64_t* survivors) {
+// `participants`: of all sessions together.
+Status LoadRounds(storage::Database& database, Snapshot* out, std::uint64_t* participants) {
   DEMUR_TRY(auto rows,
-            database.Prepare("SELECT " + std::string(kRoundColumns) + " FROM rounds ORDER BY id"));
+            database.Prepare("SELECT " + std::string(kRoundColumns) + " FROM rounds ORDER BY id, attempt"));
   while (true) {
     DEMUR_TRY(const bool more, rows.Step());
     if (!more) break;
     DEMUR_TRY(const RoundRow round, ReadRound(rows));
-    *survivors += round.survivors;
+    *participants += round.participants;
+    if (round.participants > round.survivors) return Damaged("more participants than survivors");
     out->rounds.push_back(round);
     out->last_counter = std::max(out->last_counter, round.id.counter);
     if (round.id.epoch > out->epoch) return Damaged("a round of an epoch to come");
     if (round.state == RoundState::kCommitted) {
-      ++out->committed;
+      out->committed += round.kind == model::SessionKind::kRowCounts ? 0 : 1;
     } else if (round.state == RoundState::kAbandoned) {
       ++out->abandoned;
     } else if (out->open_round) {
@@ -176,13 +180,14 @@ Status LoadTaskKey(storage::Database& database, TaskKey* out) {
   return {};
 }
 
-// Each place in a survivor set is one participation; both are written together.
-Status CheckParticipations(const std::vector<DeviceRow>& devices, std::uint64_t survivors) {
+// A device's first place in a survivor set of a round is one participation; both are written
+// together.
+Status CheckParticipations(const std::vector<DeviceRow>& devices, std::uint64_t participants) {
   std::uint64_t participations = 0;
   for (const DeviceRow& device : devices) participations += device.participations;
-  if (participations == survivors) return {};
+  if (participations == participants) return {};
   return Damaged(std::to_string(participations) + " participations, but " +
-                 std::to_string(survivors) + " places in survivor sets");
+                 std::to_string(participants) + " participants in all rounds");
 }
 
 Result<Snapshot> LoadAll(storage::Database& database) {
@@ -194,10 +199,10 @@ Result<Snapshot> LoadAll(storage::Database& database) {
   DEMUR_TRY(out.model, LoadModel(database));
   DEMUR_TRY(out.server_state, LoadServerState(database, out.model.version));
   DEMUR_TRY(out.ledger, LoadLedger(database));
-  std::uint64_t survivors = 0;
-  DEMUR_RETURN_IF_ERROR(LoadRounds(database, &out, &survivors));
+  std::uint64_t participants = 0;
+  DEMUR_RETURN_IF_ERROR(LoadRounds(database, &out, &participants));
   DEMUR_RETURN_IF_ERROR(LoadDevices(database, &out.devices));
-  DEMUR_RETURN_IF_ERROR(CheckParticipations(out.devices, survivors));
+  DEMUR_RETURN_IF_ERROR(CheckParticipations(out.devices, participants));
   return out;
 }
 
@@ -220,7 +225,7 @@ std::string RoundStore::path() const { return FilePath(dir_); }
 Result<std::vector<RoundRow>> RoundStore::Rounds(std::uint32_t limit) {
   std::vector<RoundRow> out;
   DEMUR_TRY(auto rows, database_.Prepare("SELECT " + std::string(kRoundColumns) +
-                                         " FROM rounds ORDER BY id DESC LIMIT ?"));
+                                         " FROM rounds ORDER BY id DESC, attempt DESC LIMIT ?"));
   rows.Bind(1, std::int64_t{limit});
   while (true) {
     DEMUR_TRY(const bool more, rows.Step());

@@ -22,8 +22,8 @@ inline constexpr std::string_view kMetaRevocations = "revocations";
 
 // Columns of the table `rounds` in the order that ReadRound takes them.
 inline constexpr std::string_view kRoundColumns =
-    "id, attempt, state, reason, cohort, roster, survivors, survivors_hash, sum_hash, "
-    "model_version, started_unix_ms, ended_unix_ms";
+    "id, attempt, kind, state, reason, cohort, roster, survivors, participants, rows, "
+    "survivors_hash, sum_hash, model_version, started_unix_ms, ended_unix_ms";
 
 inline std::int64_t Signed(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 inline std::uint64_t Unsigned(std::int64_t value) { return static_cast<std::uint64_t>(value); }

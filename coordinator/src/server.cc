@@ -25,12 +25,19 @@ constexpr std::size_t kMaxAdminConnections = 32;
 // Longest frame that a device of this task may send.
 std::uint32_t MaxFrameLen(const PreparedTask& task) {
   const model::Plan& plan = task.plan_template();
-  const wire::SecAggLimits limits{plan.secagg.roster_max, task.layout().dim(), plan.encoding.bits};
+  std::vector<wire::SecAggLimits> sessions = {
+      {plan.secagg.roster_max, task.layout().dim(), plan.encoding.bits}};
+  if (plan.session.sparse()) {
+    sessions.push_back(
+        {plan.secagg.roster_max, plan.session.other_dim, plan.session.other.bits});
+  }
   std::uint32_t longest = wire::kMaxControlBodyLen;
-  for (const wire::FrameType type :
-       {wire::FrameType::kAdvertise, wire::FrameType::kShares, wire::FrameType::kMasked,
-        wire::FrameType::kConfirm, wire::FrameType::kUnmask}) {
-    longest = std::max(longest, wire::MaxSecAggFrameLen(type, limits));
+  for (const wire::SecAggLimits& limits : sessions) {
+    for (const wire::FrameType type :
+         {wire::FrameType::kAdvertise, wire::FrameType::kShares, wire::FrameType::kMasked,
+          wire::FrameType::kConfirm, wire::FrameType::kUnmask}) {
+      longest = std::max(longest, wire::MaxSecAggFrameLen(type, limits));
+    }
   }
   return longest;
 }

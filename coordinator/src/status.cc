@@ -186,6 +186,7 @@ std::string DescribePrivacy(const std::optional<BudgetView>& budget) {
 Json ToJson(const RoundRow& round) {
   Json out;
   out.Set("epoch", round.id.epoch).Set("round", round.id.counter).Set("attempt", round.attempt);
+  out.Set("session", model::ToString(round.kind)).Set("rows", round.rows);
   out.Set("state", ToString(round.state)).Set("reason", round.reason);
   out.Set("cohort", round.cohort).Set("roster", round.roster).Set("survivors", round.survivors);
   out.Set("survivors_sha256", ToHex(round.survivors_hash)).Set("sum_sha256", ToHex(round.sum_hash));

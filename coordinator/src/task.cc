@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "demur/crypto/hash.h"
+#include "demur/dp/accountant.h"
+#include "demur/learning/row_buckets.h"
 #include "demur/learning_server/registry.h"
 
 namespace demur::coordinator {
@@ -22,16 +25,37 @@ std::uint32_t OrElse(std::uint32_t value, std::uint32_t fallback) {
   return value == 0 ? fallback : value;
 }
 
-// The listed rows in every table with a row an item, everything in the others.
-model::Slice MakeSlice(const TaskConfig& config, const model::Schema& schema) {
+// `rows` in every table with a row an item, everything in the others.
+model::Slice SliceOf(std::uint32_t items, const model::Schema& schema,
+                     const std::vector<std::uint32_t>& rows) {
   model::Slice slice = model::Slice::Everything(schema);
-  if (config.training.slice == "all") return slice;
   for (std::size_t t = 0; t < schema.tables.size(); ++t) {
-    if (schema.tables[t].rows == config.model.items) {
-      slice.tables[t] = {false, config.training.rows};
-    }
+    if (schema.tables[t].rows == items) slice.tables[t] = {false, rows};
   }
   return slice;
+}
+
+// Which rows a round may have, where it chooses them; cap 0: it does not.
+learning::RowRule RuleOf(const TaskConfig& config) {
+  const bool counts = config.training.slice == "counts";
+  if (!counts && config.training.slice != "bandit") return {};
+  learning::RowRule rule;
+  rule.items = config.model.items;
+  rule.cap = OrElse(config.sparse.rows_cap, config.model.items);
+  rule.keep = config.sparse.keep;
+  return rule;
+}
+
+// What is fixed of the slice; where rows are chosen, any of the largest size stand for them.
+model::Slice MakeSlice(const TaskConfig& config, const model::Schema& schema) {
+  const learning::RowRule rule = RuleOf(config);
+  std::vector<std::uint32_t> rows = config.training.rows;
+  if (rule.cap > 0) {
+    rows.resize(rule.cap);
+    std::iota(rows.begin(), rows.end(), 0U);
+  }
+  return rows.empty() ? model::Slice::Everything(schema)
+                      : SliceOf(config.model.items, schema, rows);
 }
 
 Result<model::TrainingPlan> MakeTraining(const TaskConfig& config) {
@@ -88,6 +112,12 @@ model::TimeoutPlan MakeTimeouts(const TaskConfig::Timeouts& timeouts) {
   return out;
 }
 
+// RDP of one session of `plan`; zeros without noise.
+Result<dp::RdpCurve> CostOf(const model::Plan& plan) {
+  DEMUR_TRY(const auto charge, dp::ChargeOf(plan));
+  return charge ? dp::CurveOf(*charge) : dp::RdpCurve{};
+}
+
 dp::CalibrationRequest MakeRequest(const TaskConfig& config, const model::Plan& plan,
                                    const model::Layout& layout) {
   dp::CalibrationRequest out;
@@ -119,24 +149,77 @@ std::uint32_t TaskConfig::Eligibility::RateUnits() const noexcept {
 
 Hash256 HashTask(const TaskConfig& task) { return crypto::Sha256(AsBytes(FormatTask(task))); }
 
+// The counts come first: what is left of the budget is the training's.
+Status PreparedTask::PrepareCounts(const dp::CalibrationRequest& training) {
+  dp::CalibrationRequest request = training;
+  model::TrainingPlan counting = learning_server::RowCountsTraining(
+      rule_.items, std::min(config_.sparse.count_rows_max, learning::NumBuckets(rule_.items)));
+  const auto buckets = static_cast<std::uint32_t>(counting.schema.coordinates());
+  request.rows_max = std::min(config_.sparse.count_rows_max, buckets);
+  request.other_dim = layout_.dim();
+  DEMUR_TRY(counts_calibration_,
+            dp::CalibrateCounts(request, config_.sparse.count_share, buckets));
+  counts_ = template_;
+  counts_->training = std::move(counting);
+  counts_->encoding = counts_calibration_.encoding;
+  template_.session = {model::SessionKind::kRows, counts_->encoding, buckets};
+  rule_.count_min = config_.sparse.count_min > 0
+                        ? config_.sparse.count_min
+                        : std::max(1.0, 2 * counts_calibration_.sum_noise_stddev);
+  return {};
+}
+
 Result<PreparedTask> PreparedTask::Create(TaskConfig config) {
   DEMUR_RETURN_IF_ERROR(config.Validate());
   if (!config.id) return Error(ErrorCode::kInvalidArgument, "task: task.id is not set");
   PreparedTask out;
+  out.config_ = std::move(config);
+  out.rule_ = RuleOf(out.config_);
   model::Plan& plan = out.template_;
-  plan.task = *config.id;
-  DEMUR_TRY(plan.training, MakeTraining(config));
-  plan.secagg = MakeSecAgg(config);
-  plan.privacy = MakePrivacy(config);
-  plan.timeouts = MakeTimeouts(config.timeouts);
+  plan.task = *out.config_.id;
+  DEMUR_TRY(plan.training, MakeTraining(out.config_));
+  plan.secagg = MakeSecAgg(out.config_);
+  plan.privacy = MakePrivacy(out.config_);
+  plan.timeouts = MakeTimeouts(out.config_.timeouts);
   DEMUR_TRY(out.layout_, model::Layout::Create(plan.training.schema, plan.training.slice));
-  DEMUR_TRY(out.calibration_, dp::Calibrate(MakeRequest(config, plan, out.layout_), out.layout_));
+  dp::CalibrationRequest request = MakeRequest(out.config_, plan, out.layout_);
+  if (out.config_.training.slice == "counts") {
+    DEMUR_RETURN_IF_ERROR(out.PrepareCounts(request));
+    request.other_dim = plan.session.other_dim;
+    plan.attempt = 1;
+    DEMUR_TRY(request.other, CostOf(*out.counts_));
+  }
+  DEMUR_TRY(out.calibration_, dp::Calibrate(request, out.layout_));
   plan.encoding = out.calibration_.encoding;
+  if (out.counts_) {
+    out.counts_->session = {model::SessionKind::kRowCounts, plan.encoding, out.layout_.dim()};
+    DEMUR_RETURN_IF_ERROR(out.counts_->Validate());
+  }
   DEMUR_RETURN_IF_ERROR(plan.Validate());
   DEMUR_TRY(out.server_step_,
             learning_server::MakeServerStep(plan.training.algorithm, plan.training));
-  out.config_ = std::move(config);
   return out;
+}
+
+Result<std::vector<std::uint32_t>> PreparedTask::DrawRows(const learning::ServerState& state,
+                                                          RandomSource& random,
+                                                          RoundId round) const {
+  if (config_.training.slice != "bandit") return std::vector<std::uint32_t>();
+  StreamId id = CohortStream(this->id(), round);
+  id.purpose = Purpose::kRows;
+  DEMUR_TRY(const auto stream, random.Stream(id));
+  return learning::RowsByBandit(state.rows, rule_, *stream);
+}
+
+Result<std::vector<std::uint32_t>> PreparedTask::FindRows(const model::MeanUpdate& counts) const {
+  return learning::RowsByCounts(counts, rule_);
+}
+
+Status PreparedTask::Apply(const model::MeanUpdate& mean, const model::Layout& layout,
+                           model::SharedModel* shared, learning::ServerState* state) const {
+  DEMUR_RETURN_IF_ERROR(server_step_->Run(shared, state, mean, layout));
+  if (config_.training.slice != "bandit") return {};
+  return learning::ScoreRows(mean, layout, rule_, &state->rows);
 }
 
 dp::Ledger::Policy PreparedTask::ledger_policy() const {
@@ -147,14 +230,19 @@ dp::Ledger::Policy PreparedTask::ledger_policy() const {
   return out;
 }
 
-model::Plan MakePlan(const PreparedTask& task, RoundId round, std::uint32_t attempt,
-                     const Hash256& model_hash, std::uint64_t model_version,
-                     std::int64_t expires_unix_ms) {
-  model::Plan plan = task.plan_template();
-  plan.round = round;
-  plan.attempt = attempt;
-  plan.model_hash = model_hash;
-  plan.model_version = model_version;
+model::Plan MakePlan(const PreparedTask& task, const dp::RoundKey& key, const ModelName& model,
+                     std::int64_t expires_unix_ms, const std::vector<std::uint32_t>& rows) {
+  const bool counts = task.counts_template() && key.attempt == 0;
+  model::Plan plan = counts ? *task.counts_template() : task.plan_template();
+  DEMUR_CHECK(rows.empty() == (counts || !task.chooses_rows()),
+              "rows are given where the task chooses them");
+  if (!rows.empty()) {
+    plan.training.slice = SliceOf(task.config().model.items, plan.training.schema, rows);
+  }
+  plan.round = key.round;
+  plan.attempt = key.attempt;
+  plan.model_hash = model.hash;
+  plan.model_version = model.version;
   plan.expires_unix_ms = expires_unix_ms;
   return plan;
 }
@@ -167,11 +255,10 @@ StreamId InitialModelStream(const TaskId& task) noexcept {
   return out;
 }
 
-StreamId CohortStream(const TaskId& task, RoundId round, std::uint32_t attempt) noexcept {
+StreamId CohortStream(const TaskId& task, RoundId round) noexcept {
   StreamId out;
   out.task = StreamTask(task);
   out.round = round.Packed();
-  out.attempt = attempt;
   out.client = kNoClient;
   out.purpose = Purpose::kCohort;
   return out;

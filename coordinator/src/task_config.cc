@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <string_view>
@@ -71,8 +72,9 @@ Status ValidateTraining(const TaskConfig& task) {
   if (!InRange(training.normaliser, 0, 1e9)) return Bad("task.training.normaliser: 0 to 1e9");
   if (!InRange(training.clip_norm, 1e-9, 1e9)) return Bad("task.training.clip_norm: 1e-9 to 1e9");
   if (!InRange(training.value_max, 1e-9, 1e9)) return Bad("task.training.value_max: 1e-9 to 1e9");
-  if (training.slice != "all" && training.slice != "rows") {
-    return Bad("task.training.slice: \"all\" or \"rows\"");
+  constexpr std::array<std::string_view, 4> kSlices = {"all", "rows", "counts", "bandit"};
+  if (std::find(kSlices.begin(), kSlices.end(), training.slice) == kSlices.end()) {
+    return Bad("task.training.slice: \"all\", \"rows\", \"counts\" or \"bandit\"");
   }
   if ((training.slice == "rows") == training.rows.empty()) {
     return Bad("task.training.rows: listed exactly when slice = \"rows\"");
@@ -96,6 +98,25 @@ Status ValidateTraining(const TaskConfig& task) {
   if (!InRange(training.weight, 1e-6, 1e6)) return Bad("task.training.weight: 1e-6 to 1e6");
   if (training.bits_max < 8 || training.bits_max > 32)
     return Bad("task.training.bits_max: 8 to 32");
+  return {};
+}
+
+Status ValidateSparse(const TaskConfig& task) {
+  const TaskConfig::Sparse& sparse = task.sparse;
+  if (sparse.rows_cap > task.model.items) {
+    return Bad("task.sparse.rows_cap: at most task.model.items");
+  }
+  if (task.training.slice == "bandit" && sparse.rows_cap == 0) {
+    return Bad("task.sparse.rows_cap: needed with slice = \"bandit\"");
+  }
+  if (!InRange(sparse.count_min, 0, 1e9)) return Bad("task.sparse.count_min: 0 to 1e9");
+  if (sparse.count_rows_max < 1 || sparse.count_rows_max > kItemsMax) {
+    return Bad("task.sparse.count_rows_max: 1 to 67108864");
+  }
+  if (!InRange(sparse.count_share, 0.001, 0.999)) {
+    return Bad("task.sparse.count_share: 0.001 to 0.999");
+  }
+  if (!InRange(sparse.keep, 0, 1)) return Bad("task.sparse.keep: 0 to 1");
   return {};
 }
 
@@ -191,6 +212,14 @@ void ReadTraining(Config& config, TaskConfig::Training* out) {
             [](const auto& a, const auto& b) { return a.name < b.name; });
 }
 
+void ReadSparse(Config::Table table, TaskConfig::Sparse* out) {
+  table.Read("rows_cap", &out->rows_cap, 0, kItemsMax)
+      .Read("count_min", &out->count_min, 0, 1e9)
+      .Read("count_rows_max", &out->count_rows_max, 1, kItemsMax)
+      .Read("count_share", &out->count_share, 0.001, 0.999)
+      .Read("keep", &out->keep, 0, 1);
+}
+
 void ReadSecAgg(Config::Table table, TaskConfig::SecAgg* out) {
   table.Read("profile", &out->profile)
       .Read("roster_min", &out->roster_min, 20, kCohortMax)
@@ -224,13 +253,22 @@ void WriteTraining(const TaskConfig::Training& training, ConfigWriter* out) {
       .Real("normaliser", training.normaliser, "the sum is divided by it; 0: cohort")
       .Real("clip_norm", training.clip_norm, "L2, model units")
       .Real("value_max", training.value_max, "largest |model value|")
-      .Text("slice", training.slice, "\"all\" or \"rows\"");
+      .Text("slice", training.slice, "\"all\", \"rows\", \"counts\" or \"bandit\"");
   if (!training.rows.empty()) out->List("rows", training.rows);
   out->Real("weight", training.weight, "of the item table inside the clip")
       .Number("rows_max", training.rows_max, "one update touches; 0: the slice")
       .Number("bits_max", training.bits_max, "largest modulus 2^bits");
   if (!training.hyper.empty()) out->Section("task.training.hyper");
   for (const model::HyperParameter& hyper : training.hyper) out->Real(hyper.name, hyper.value);
+}
+
+void WriteSparse(const TaskConfig::Sparse& sparse, ConfigWriter* out) {
+  out->Section("task.sparse", "For slice = \"counts\" or \"bandit\".")
+      .Number("rows_cap", sparse.rows_cap, "rows of a round, at most; 0: all (counts only)")
+      .Real("count_min", sparse.count_min, "participants; 0: twice the noise's deviation")
+      .Number("count_rows_max", sparse.count_rows_max, "rows that one device counts for")
+      .Real("count_share", sparse.count_share, "of the privacy budget, for the counts")
+      .Real("keep", sparse.keep, "of its past that the bandit keeps a round");
 }
 
 void WritePrivacy(const TaskConfig::Privacy& privacy, ConfigWriter* out) {
@@ -283,6 +321,7 @@ Status TaskConfig::Validate() const {
   DEMUR_RETURN_IF_ERROR(ValidateTask(*this));
   DEMUR_RETURN_IF_ERROR(ValidateModel(model));
   DEMUR_RETURN_IF_ERROR(ValidateTraining(*this));
+  DEMUR_RETURN_IF_ERROR(ValidateSparse(*this));
   DEMUR_RETURN_IF_ERROR(ValidatePrivacy(*this));
   DEMUR_RETURN_IF_ERROR(ValidateSecAgg(*this));
   return ValidateEligibility(*this);
@@ -310,6 +349,7 @@ Result<TaskConfig> ReadTask(Config& config) {
       .Read("items", &task.model.items, 1, kItemsMax)
       .Read("factors", &task.model.factors, 1, kFactorsMax);
   ReadTraining(config, &task.training);
+  ReadSparse(config.Section("task.sparse"), &task.sparse);
   config.Section("task.privacy")
       .Read("noise", &task.privacy.noise)
       .Read("epsilon", &task.privacy.epsilon, 1e-3, 1e3)
@@ -345,6 +385,7 @@ std::string FormatTask(const TaskConfig& task) {
   ConfigWriter out;
   WriteTask(task, &out);
   WriteTraining(task.training, &out);
+  WriteSparse(task.sparse, &out);
   WritePrivacy(task.privacy, &out);
   WriteSecAgg(task.secagg, &out);
   WriteEligibility(task.eligibility, &out);

@@ -69,7 +69,8 @@ class FastFederation final : public Federation {
         workers_(workers),
         options_(options),
         states_(people.size()),
-        participations_(people.size(), 0) {}
+        participations_(people.size(), 0),
+        counted_in_(people.size(), 0) {}
 
   Status Start();
   Result<RoundRow> RunRound() override;
@@ -87,14 +88,34 @@ class FastFederation final : public Federation {
     std::uint32_t user = 0;
     client::Departure departure = client::Departure::kNone;
   };
+  // One session of a round whose sum may be looked at: the permit is marked as opened.
+  struct Opened {
+    model::Plan plan;
+    model::Layout layout;
+    dp::RoundPermit permit;
+  };
 
   Result<dp::Reservation> Reserve(const model::Plan& plan, std::uint64_t devices_left);
   Status MakePopulation();
-  bool IsDrawn(std::uint32_t user, const model::Plan& plan) const;
-  Result<std::vector<Member>> DrawRoster(const model::Plan& plan);
-  Status CollectSum(const model::Plan& plan, const std::vector<Member>& roster, RoundRow* row);
-  Status Train(const model::Plan& plan, const std::vector<Member>& roster);
-  Status CommitRound(const model::Plan& plan, RoundRow* row);
+  bool IsDrawn(std::uint32_t user, RoundId round) const;
+  Result<RoundId> NextRound(std::vector<std::uint32_t>* cohort);
+  Result<std::vector<std::uint32_t>> DrawCohort(RoundId round);
+  Status RunSessions(RoundId round, std::vector<std::uint32_t> cohort, RoundRow* row);
+  Result<std::optional<std::vector<std::uint32_t>>> FindRows(
+      RoundId round, const std::vector<std::uint32_t>& cohort);
+  void KeepEligible(std::vector<std::uint32_t>* cohort) const;
+  Result<std::optional<Opened>> RunSession(const dp::RoundKey& key,
+                                           const std::vector<std::uint32_t>& cohort,
+                                           const std::vector<std::uint32_t>& rows, RoundRow* row);
+  Result<std::vector<Member>> Drill(const model::Plan& plan,
+                                    const std::vector<std::uint32_t>& cohort, RoundRow* row);
+  Status PrepareBenches(const model::Plan& plan, const model::Layout& layout);
+  Status CollectSum(const model::Plan& plan, const model::Layout& layout,
+                    const std::vector<Member>& roster, RoundRow* row);
+  Status Train(const model::Plan& plan, const model::Layout& layout,
+               const std::vector<Member>& roster);
+  Status CommitRound(Opened session, RoundRow* row);
+  std::uint64_t DevicesLeft() const;
 
   coordinator::PreparedTask task_;
   const People& people_;
@@ -103,6 +124,7 @@ class FastFederation final : public Federation {
   FastOptions options_;
 
   std::unique_ptr<learning::LocalStep> local_step_;
+  std::unique_ptr<learning::LocalStep> counting_step_;  // of a session that counts rows
   std::optional<dp::Ledger> ledger_;
   std::vector<Bench> benches_;  // one a thread
   std::vector<std::uint32_t> sum_;
@@ -112,6 +134,7 @@ class FastFederation final : public Federation {
   learning::ServerState server_state_;
   std::vector<model::PrivateState> states_;
   std::vector<std::uint32_t> participations_;
+  std::vector<std::uint32_t> counted_in_;  // the last round that is in participations_
   std::uint64_t model_version_ = 0;
   std::uint32_t round_ = 0;
   std::uint32_t ids_skipped_ = 0;  // in which the beacon drew too few
@@ -123,24 +146,35 @@ class FastFederation final : public Federation {
 Status FastFederation::Start() {
   const model::Plan& plan = task_.plan_template();
   DEMUR_TRY(local_step_, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));
+  if (const auto& counts = task_.counts_template()) {
+    DEMUR_TRY(counting_step_,
+              learning_local::MakeLocalStep(counts->training.algorithm, counts->training));
+  }
   DEMUR_TRY(model_,
             task_.server_step().InitialModel(random_, coordinator::InitialModelStream(task_.id())));
   DEMUR_TRY(ledger_, dp::Ledger::Create(task_.ledger_policy()));
-  model::Plan of_devices = plan;
-  if (options_.noise == NoiseMode::kAggregate) RemoveNoise(&of_devices);
-  for (unsigned worker = 0; worker < workers_.size(); ++worker) {
-    DEMUR_TRY(Bench bench, MakeBench(task_.layout(), of_devices.encoding));
-    benches_.push_back(std::move(bench));
-  }
-  sum_.resize(task_.layout().dim());
+  DEMUR_RETURN_IF_ERROR(PrepareBenches(plan, task_.layout()));
   if (task_.config().eligibility.RateUnits() == 0) return {};
   return MakePopulation();
+}
+
+// An encoder is of one slice.
+Status FastFederation::PrepareBenches(const model::Plan& plan, const model::Layout& layout) {
+  model::Plan of_devices = plan;
+  if (options_.noise == NoiseMode::kAggregate) RemoveNoise(&of_devices);
+  benches_.clear();
+  for (unsigned worker = 0; worker < workers_.size(); ++worker) {
+    DEMUR_TRY(Bench bench, MakeBench(layout, of_devices.encoding));
+    benches_.push_back(std::move(bench));
+  }
+  sum_.resize(layout.dim());
+  return {};
 }
 
 // What an authority would have closed: as many people, a beacon, and keys that nobody holds. In
 // wire mode they are others, so that with an eligibility rate the two modes draw other cohorts.
 Status FastFederation::MakePopulation() {
-  StreamId id = coordinator::CohortStream(task_.id(), RoundId{}, 0);
+  StreamId id = coordinator::CohortStream(task_.id(), RoundId{});
   DEMUR_TRY(const auto stream, random_.Stream(id));
   DEMUR_RETURN_IF_ERROR(stream->Fill(population_.beacon));
   population_.epoch = 1;
@@ -152,51 +186,115 @@ Status FastFederation::MakePopulation() {
   return {};
 }
 
-bool FastFederation::IsDrawn(std::uint32_t user, const model::Plan& plan) const {
+bool FastFederation::IsDrawn(std::uint32_t user, RoundId round) const {
   const std::uint32_t rate = task_.config().eligibility.RateUnits();
   return rate == 0 ||
-         secagg::Eligible(population_.beacon, plan.task, plan.round, identities_[user], rate);
+         secagg::Eligible(population_.beacon, task_.id(), round, identities_[user], rate);
 }
 
 Result<RoundRow> FastFederation::RunRound() {
   const auto begin = clock_.Monotonic();
-  model::Plan plan = coordinator::MakePlan(
-      task_, RoundId{.epoch = coordinator::kFirstEpoch, .counter = round_ + 1 + ids_skipped_}, 0,
-      crypto::Sha256(model_.Canonical()), model_version_, std::numeric_limits<std::int64_t>::max());
-  DEMUR_TRY(std::vector<Member> roster, DrawRoster(plan));
-  while (roster.empty()) {
-    if (++ids_skipped_ > kMostIdsSkipped) {
-      return Error(ErrorCode::kResourceExhausted,
-                   "task.eligibility.rate draws too few devices for secagg.roster_min");
-    }
-    ++plan.round.counter;
-    DEMUR_TRY(roster, DrawRoster(plan));
-  }
-  const auto devices_left = static_cast<std::uint64_t>(
-      std::count_if(participations_.begin(), participations_.end(),
-                    [&](std::uint32_t count) { return count < plan.privacy.participations_max; }));
-  DEMUR_TRY(dp::Reservation reservation, Reserve(plan, devices_left));
+  std::vector<std::uint32_t> cohort;
+  DEMUR_TRY(const RoundId id, NextRound(&cohort));
   ++round_;
   RoundRow row;
   row.round = round_;
-  row.cohort = static_cast<std::uint32_t>(roster.size());
-  for (const Member& member : roster) {
-    if (member.departure == client::Departure::kBeforeMasking) ++row.before_masking;
-    if (member.departure == client::Departure::kAfterMasking) ++row.after_masking;
-  }
-  DEMUR_RETURN_IF_ERROR(CollectSum(plan, roster, &row));
-  // Devices that leave after masking are in the sum, but they do not answer: enough others must.
-  const std::uint32_t answering = contributors_ - row.after_masking;
-  if (answering < plan.secagg.SurvivorsMin(row.cohort)) {
-    DEMUR_RETURN_IF_ERROR(ledger_->Release(std::move(reservation.permit)));
-  } else {
-    DEMUR_RETURN_IF_ERROR(ledger_->MarkOpened(reservation.permit));
-    DEMUR_RETURN_IF_ERROR(CommitRound(plan, &row));
-    DEMUR_RETURN_IF_ERROR(row.committed ? ledger_->Commit(std::move(reservation.permit))
-                                        : ledger_->Burn(reservation.permit.key()));
-  }
+  DEMUR_RETURN_IF_ERROR(RunSessions(id, std::move(cohort), &row));
   row.wall_ms = std::chrono::duration<double, std::milli>(clock_.Monotonic() - begin).count();
   return row;
+}
+
+// The id of the next round and who is invited to it. One that the beacon draws too few for is left
+// out, as the coordinator does.
+Result<RoundId> FastFederation::NextRound(std::vector<std::uint32_t>* cohort) {
+  for (; ids_skipped_ <= kMostIdsSkipped; ++ids_skipped_) {
+    const RoundId id{.epoch = coordinator::kFirstEpoch, .counter = round_ + 1 + ids_skipped_};
+    DEMUR_TRY(*cohort, DrawCohort(id));
+    if (!cohort->empty()) return id;
+  }
+  return Error(ErrorCode::kResourceExhausted,
+               "task.eligibility.rate draws too few devices for secagg.roster_min");
+}
+
+Status FastFederation::RunSessions(RoundId round, std::vector<std::uint32_t> cohort,
+                                   RoundRow* row) {
+  row->cohort = static_cast<std::uint32_t>(cohort.size());
+  std::vector<std::uint32_t> rows;
+  std::uint32_t attempt = 0;
+  if (task_.counts_template()) {
+    DEMUR_TRY(auto found, FindRows(round, cohort));
+    if (!found) return {};
+    KeepEligible(&cohort);
+    if (cohort.size() < task_.plan_template().secagg.roster_min) return {};
+    rows = std::move(*found);
+    attempt = 1;
+    row->cohort = static_cast<std::uint32_t>(cohort.size());
+  } else {
+    DEMUR_TRY(rows, task_.DrawRows(server_state_, random_, round));
+  }
+  DEMUR_TRY(auto opened, RunSession({round, attempt}, cohort, rows, row));
+  if (!opened) return {};
+  return CommitRound(std::move(*opened), row);
+}
+
+// The session that counts rows; nothing when the round ends with it.
+Result<std::optional<std::vector<std::uint32_t>>> FastFederation::FindRows(
+    RoundId round, const std::vector<std::uint32_t>& cohort) {
+  using Rows = std::optional<std::vector<std::uint32_t>>;
+  RoundRow unused;
+  DEMUR_TRY(auto opened, RunSession({round, 0}, cohort, {}, &unused));
+  if (!opened) return Rows();
+  const auto counts = dp::Decode(sum_, contributors_, opened->layout, opened->plan.training,
+                                 opened->plan.encoding);
+  Result<std::vector<std::uint32_t>> rows = Error(ErrorCode::kAborted, "infeasible");
+  if (counts) rows = task_.FindRows(*counts);
+  if (!counts && counts.error().code() != ErrorCode::kAborted) return counts.error();
+  if (!rows) {
+    DEMUR_RETURN_IF_ERROR(ledger_->Burn(opened->permit.key()));
+    return Rows();
+  }
+  DEMUR_RETURN_IF_ERROR(ledger_->Commit(std::move(opened->permit)));
+  return Rows(std::move(*rows));
+}
+
+// Who may be in the second session: counted in this round already, or with a participation left.
+void FastFederation::KeepEligible(std::vector<std::uint32_t>* cohort) const {
+  std::erase_if(*cohort, [this](std::uint32_t user) {
+    return counted_in_[user] != round_ &&
+           participations_[user] >= task_.plan_template().privacy.participations_max;
+  });
+}
+
+// Leaves the sum in sum_. Nothing: too few answered, and what was reserved is given back.
+Result<std::optional<FastFederation::Opened>> FastFederation::RunSession(
+    const dp::RoundKey& key, const std::vector<std::uint32_t>& cohort,
+    const std::vector<std::uint32_t>& rows, RoundRow* row) {
+  const model::Plan plan = coordinator::MakePlan(
+      task_, key, {crypto::Sha256(model_.Canonical()), model_version_},
+      std::numeric_limits<std::int64_t>::max(), rows);
+  DEMUR_TRY(model::Layout layout,
+            model::Layout::Create(plan.training.schema, plan.training.slice));
+  if (task_.chooses_rows()) DEMUR_RETURN_IF_ERROR(PrepareBenches(plan, layout));
+  DEMUR_TRY(dp::Reservation reservation,
+            Reserve(plan, key.attempt == 0 ? DevicesLeft() : cohort.size()));
+  DEMUR_TRY(const std::vector<Member> roster, Drill(plan, cohort, row));
+  DEMUR_RETURN_IF_ERROR(CollectSum(plan, layout, roster, row));
+  row->rows = layout.num_rows();
+  // Devices that leave after masking are in the sum, but they do not answer: enough others must.
+  const std::uint32_t answering = contributors_ - row->after_masking;
+  if (answering < plan.secagg.SurvivorsMin(static_cast<std::uint32_t>(cohort.size()))) {
+    DEMUR_RETURN_IF_ERROR(ledger_->Release(std::move(reservation.permit)));
+    return std::optional<Opened>();
+  }
+  DEMUR_RETURN_IF_ERROR(ledger_->MarkOpened(reservation.permit));
+  return std::optional<Opened>({plan, std::move(layout), std::move(reservation.permit)});
+}
+
+std::uint64_t FastFederation::DevicesLeft() const {
+  const std::uint32_t max = task_.plan_template().privacy.participations_max;
+  return static_cast<std::uint64_t>(
+      std::count_if(participations_.begin(), participations_.end(),
+                    [max](std::uint32_t count) { return count < max; }));
 }
 
 Result<dp::Reservation> FastFederation::Reserve(const model::Plan& plan,
@@ -211,7 +309,8 @@ Result<dp::Reservation> FastFederation::Reserve(const model::Plan& plan,
 }
 
 // Empty: the beacon drew too few for a roster, and the next round id draws others.
-Result<std::vector<FastFederation::Member>> FastFederation::DrawRoster(const model::Plan& plan) {
+Result<std::vector<std::uint32_t>> FastFederation::DrawCohort(RoundId round) {
+  const model::Plan& plan = task_.plan_template();
   const bool drawn = task_.config().eligibility.RateUnits() > 0;
   std::uint32_t left = 0;
   std::vector<DeviceNumber> eligible;
@@ -219,32 +318,49 @@ Result<std::vector<FastFederation::Member>> FastFederation::DrawRoster(const mod
   for (std::uint32_t user = 0; user < people_.size(); ++user) {
     if (participations_[user] >= plan.privacy.participations_max) continue;
     ++left;
-    if (IsDrawn(user, plan)) eligible.push_back(DeviceOf(user));
+    if (IsDrawn(user, round)) eligible.push_back(DeviceOf(user));
   }
   if (left < plan.secagg.roster_min) {
     return Error(ErrorCode::kResourceExhausted,
                  "fewer devices have participations left than the roster needs");
   }
-  if (eligible.size() < plan.secagg.roster_min) return std::vector<Member>();
-  DEMUR_TRY(const auto stream,
-            random_.Stream(coordinator::CohortStream(plan.task, plan.round, plan.attempt)));
-  DEMUR_TRY(const auto cohort,
+  if (eligible.size() < plan.secagg.roster_min) return std::vector<std::uint32_t>();
+  DEMUR_TRY(const auto stream, random_.Stream(coordinator::CohortStream(task_.id(), round)));
+  DEMUR_TRY(const auto devices,
             coordinator::SelectCohort(
                 eligible, drawn ? plan.secagg.roster_max : task_.config().cohort, *stream));
+  std::vector<std::uint32_t> cohort;
+  cohort.reserve(devices.size());
+  for (const DeviceNumber device : devices) {
+    cohort.push_back(static_cast<std::uint32_t>(device.value - kFirstDevice));
+  }
+  return cohort;
+}
+
+// The cohort of a session, with who leaves it.
+Result<std::vector<FastFederation::Member>> FastFederation::Drill(
+    const model::Plan& plan, const std::vector<std::uint32_t>& cohort, RoundRow* row) {
   std::vector<Member> roster;
   roster.reserve(cohort.size());
   const StreamId round = client::RoundStream(plan, kNoClient, Purpose::kDropout);
-  for (const DeviceNumber device : cohort) {
+  for (const std::uint32_t user : cohort) {
     DEMUR_TRY(const client::Departure departure,
-              client::DrillDecision(random_, round, device, options_.drill));
-    roster.push_back({static_cast<std::uint32_t>(device.value - kFirstDevice), departure});
+              client::DrillDecision(random_, round, DeviceOf(user), options_.drill));
+    if (departure == client::Departure::kBeforeMasking) ++row->before_masking;
+    if (departure == client::Departure::kAfterMasking) ++row->after_masking;
+    roster.push_back({user, departure});
   }
   return roster;
 }
 
-Status FastFederation::Train(const model::Plan& plan, const std::vector<Member>& roster) {
-  DEMUR_TRY(const auto checked, client::CheckedModel::Create(model_, task_.layout(), plan));
-  const client::LocalRound round{.plan = plan, .model = checked, .step = *local_step_};
+Status FastFederation::Train(const model::Plan& plan, const model::Layout& layout,
+                             const std::vector<Member>& roster) {
+  const bool counts = plan.session.kind == model::SessionKind::kRowCounts;
+  const model::SharedModel no_model(counts ? plan.training.schema : model::Schema{});
+  DEMUR_TRY(const auto checked,
+            client::CheckedModel::Create(counts ? no_model : model_, layout, plan));
+  const client::LocalRound round{
+      .plan = plan, .model = checked, .step = counts ? *counting_step_ : *local_step_};
   workers_.ForEach(
       static_cast<std::uint32_t>(roster.size()), 8, [&](std::uint32_t index, unsigned worker) {
         Bench& bench = benches_[worker];
@@ -260,7 +376,9 @@ Status FastFederation::Train(const model::Plan& plan, const std::vector<Member>&
         }
         bench.workspace.encoded.AddTo(bench.sum);
         std::swap(states_[member.user], bench.workspace.next);
-        ++participations_[member.user];
+        // Two sessions of one round are one participation.
+        participations_[member.user] += counted_in_[member.user] == round_ ? 0U : 1U;
+        counted_in_[member.user] = round_;
         ++bench.contributors;
         if (!report->trained) ++bench.untrained;
       });
@@ -268,8 +386,8 @@ Status FastFederation::Train(const model::Plan& plan, const std::vector<Member>&
   return {};
 }
 
-Status FastFederation::CollectSum(const model::Plan& plan, const std::vector<Member>& roster,
-                                  RoundRow* row) {
+Status FastFederation::CollectSum(const model::Plan& plan, const model::Layout& layout,
+                                  const std::vector<Member>& roster, RoundRow* row) {
   for (Bench& bench : benches_) {
     std::fill(bench.sum.begin(), bench.sum.end(), 0U);
     bench.contributors = 0;
@@ -277,7 +395,7 @@ Status FastFederation::CollectSum(const model::Plan& plan, const std::vector<Mem
   }
   model::Plan of_devices = plan;
   if (options_.noise == NoiseMode::kAggregate) RemoveNoise(&of_devices);
-  DEMUR_RETURN_IF_ERROR(Train(of_devices, roster));
+  DEMUR_RETURN_IF_ERROR(Train(of_devices, layout, roster));
   std::fill(sum_.begin(), sum_.end(), 0U);
   contributors_ = 0;
   for (const Bench& bench : benches_) {
@@ -294,12 +412,17 @@ Status FastFederation::CollectSum(const model::Plan& plan, const std::vector<Mem
   return {};
 }
 
-Status FastFederation::CommitRound(const model::Plan& plan, RoundRow* row) {
-  const auto mean = dp::Decode(sum_, contributors_, task_.layout(), plan.training, plan.encoding);
+Status FastFederation::CommitRound(Opened session, RoundRow* row) {
+  const auto mean = dp::Decode(sum_, contributors_, session.layout, session.plan.training,
+                               session.plan.encoding);
   // An infeasible sum abandons the round, as it does on the server.
-  if (!mean && mean.error().code() == ErrorCode::kAborted) return {};
+  if (!mean && mean.error().code() == ErrorCode::kAborted) {
+    DEMUR_RETURN_IF_ERROR(ledger_->Burn(session.permit.key()));
+    return {};
+  }
   if (!mean) return mean.error();
-  DEMUR_RETURN_IF_ERROR(task_.server_step().Run(&model_, &server_state_, *mean, task_.layout()));
+  DEMUR_RETURN_IF_ERROR(task_.Apply(*mean, session.layout, &model_, &server_state_));
+  DEMUR_RETURN_IF_ERROR(ledger_->Commit(std::move(session.permit)));
   row->update_norm = mean->Norm();
   row->committed = true;
   ++model_version_;

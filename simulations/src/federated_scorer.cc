@@ -52,6 +52,7 @@ Result<double> MeasureUpdateMicros(const Federation& federation, const People& p
   model::Plan plan = federation.task().plan_template();
   plan.encoding.noise_variance = noise_variance;
   plan.privacy.noise = noise_variance > 0;
+  if (noise_variance == 0) plan.session.other.noise_variance = 0;
   if (noise_variance == 0) plan.encoding.bits = 32;  // a plan without noise may use all of them
   const model::Layout& layout = federation.task().layout();
   DEMUR_TRY(const auto step, learning_local::MakeLocalStep(plan.training.algorithm, plan.training));

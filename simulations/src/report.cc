@@ -106,12 +106,12 @@ Json ReportJson(const Report& report) {
 
 std::string MetricsCsv(const Report& report) {
   std::string out =
-      "seed,model,round,committed,cohort,left_before_masking,left_after_masking,untrained,"
+      "seed,model,round,committed,cohort,rows,left_before_masking,left_after_masking,untrained,"
       "update_norm,wall_ms,validation_auc\n";
   for (const RoundRow& row : report.rounds) {
     out += std::to_string(row.seed) + "," + row.model + "," + std::to_string(row.round) + "," +
            (row.committed ? "1" : "0") + "," + std::to_string(row.cohort) + "," +
-           std::to_string(row.before_masking) + "," + std::to_string(row.after_masking) + "," +
+           std::to_string(row.rows) + "," + std::to_string(row.before_masking) + "," + std::to_string(row.after_masking) + "," +
            std::to_string(row.untrained) + "," + Fixed(row.update_norm, 6) + "," +
            Fixed(row.wall_ms, 3) + "," + Fixed(row.auc, 6) + "\n";
   }

@@ -282,6 +282,7 @@ void WireFederation::OnRound(const coordinator::RoundOutcome& outcome) {
   RoundRow row;
   row.committed = outcome.report.committed;
   row.cohort = outcome.report.cohort;
+  row.rows = outcome.report.rows > 0 ? outcome.report.rows : task_.layout().num_rows();
   row.update_norm = outcome.update_norm;
   row.before_masking = outcome.report.cohort - outcome.report.survivors;
   std::unique_lock lock(meeting_.mutex);

@@ -27,25 +27,23 @@ class Disk {
  public:
   void operator()(const effect::PersistReserve& e) {
     Append(e.ledger);
-    DEMUR_CHECK(!open_ && e.round.id > last_, "one round at a time, and ids that grow");
-    last_ = e.round.id;
+    const dp::RoundKey key{e.round.id, e.round.attempt};
+    DEMUR_CHECK(!open_ && key > last_, "one session at a time, and ids that grow");
+    last_ = key;
     open_ = true;
     fixed_ = false;
   }
   void operator()(const effect::PersistSurvivors& e) {
     Append(e.ledger);
-    DEMUR_CHECK(open_ && !fixed_ && e.id == last_, "one survivor set a round");
+    DEMUR_CHECK(open_ && !fixed_ && e.id == last_.round, "one survivor set a session");
     DEMUR_CHECK(std::is_sorted(e.survivors.begin(), e.survivors.end()), "ascending");
     fixed_ = true;
   }
-  void operator()(const effect::PersistCommit& e) {
-    Append(e.ledger);
-    DEMUR_CHECK(open_ && fixed_ && e.round.id == last_, "only an opened round is committed");
-    open_ = false;
-  }
+  void operator()(const effect::PersistRows& e) { Close(e.round, e.ledger); }
+  void operator()(const effect::PersistCommit& e) { Close(e.round, e.ledger); }
   void operator()(const effect::PersistAbandon& e) {
     Append(e.ledger);
-    DEMUR_CHECK(open_ && e.id == last_, "only an open round is abandoned");
+    DEMUR_CHECK(open_ && e.id == last_.round, "only an open round is abandoned");
     open_ = false;
   }
   void operator()(const effect::Send& e) const {
@@ -65,7 +63,14 @@ class Disk {
   void Append(const std::vector<LedgerRow>& rows) {
     for (const LedgerRow& row : rows) DEMUR_CHECK(row.seq == ++entries_, "no gap in the ledger");
   }
-  RoundId last_;
+  void Close(const RoundRow& round, const std::vector<LedgerRow>& ledger) {
+    Append(ledger);
+    const dp::RoundKey key{round.id, round.attempt};
+    DEMUR_CHECK(open_ && fixed_ && key == last_,
+                "only an opened session is committed");
+    open_ = false;
+  }
+  dp::RoundKey last_;
   std::uint64_t entries_ = 0;
   bool open_ = false;
   bool fixed_ = false;

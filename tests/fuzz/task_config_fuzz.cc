@@ -1,6 +1,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "demur/base/check.h"
 #include "demur/coordinator/task.h"
@@ -36,7 +37,14 @@ void Run(std::string_view text) {
   if (!named.id) named.id = TaskId{};
   const auto prepared = PreparedTask::Create(named);
   if (!prepared) return;
-  const model::Plan plan = MakePlan(*prepared, {1, 1}, 0, {}, 0, 1);
+  std::vector<std::uint32_t> rows;
+  if (prepared->chooses_rows()) rows.push_back(named.model.items - 1);
+  if (prepared->counts_template()) {
+    const model::Plan counts = MakePlan(*prepared, {{1, 1}, 0}, {}, 1);
+    DEMUR_CHECK(counts.Validate().has_value(), "a counting plan of a valid task is valid");
+  }
+  const std::uint32_t attempt = prepared->counts_template() ? 1 : 0;
+  const model::Plan plan = MakePlan(*prepared, {{1, 1}, attempt}, {}, 1, rows);
   DEMUR_CHECK(plan.Validate().has_value(), "a plan of a valid task is valid");
 }
 

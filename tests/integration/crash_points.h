@@ -16,6 +16,10 @@ inline constexpr std::array<std::string_view, 9> kRoundPoints = {
     "coordinator.before_commit",        "coordinator.commit_model_written",
     "coordinator.commit_round_written", "coordinator.commit_ledger_written",
     "coordinator.after_commit"};
+// Those of a sparse round's first session, which are passed between before_survivors and
+// before_reserve of its second.
+inline constexpr std::array<std::string_view, 2> kRowsPoints = {"coordinator.before_rows",
+                                                                "coordinator.after_rows"};
 // Every member of a round passes these.
 inline constexpr std::array<std::string_view, 9> kMemberPoints = {
     "coordinator.send_announce",
@@ -42,6 +46,7 @@ inline constexpr std::array<std::string_view, 3> kStorePoints = {
 inline std::set<std::string> EveryCrashPoint() {
   std::set<std::string> out;
   out.insert(kRoundPoints.begin(), kRoundPoints.end());
+  out.insert(kRowsPoints.begin(), kRowsPoints.end());
   out.insert(kMemberPoints.begin(), kMemberPoints.end());
   out.insert(kRestartPoints.begin(), kRestartPoints.end());
   out.insert(kLifePoints.begin(), kLifePoints.end());

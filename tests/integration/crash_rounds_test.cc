@@ -14,7 +14,10 @@
 namespace demur::testing {
 namespace {
 
-class CoordinatorCrashTest : public CrashedRoundsTest {};
+class CoordinatorCrashTest : public CrashedRoundsTest {
+ protected:
+  void RunStory();
+};
 
 // "point:count", several separated by a blank: each incarnation dies at its own.
 std::vector<std::string> CrashesOf(const std::string& parameter) {
@@ -34,7 +37,24 @@ std::size_t CommitsBefore(const std::string& crash) {
   return crash.starts_with("coordinator.after_commit") ? 2 : 1;
 }
 
-TEST_P(CoordinatorCrashTest, LosesNoRoundCountsNoneTwiceAndOpensNobody) {
+// Rounds of two sessions: the rows that a first one found are worth nothing after a crash, what it
+// cost and who took part stays.
+class SparseCrashTest : public CoordinatorCrashTest {
+ protected:
+  coordinator::TaskConfig Task() const override {
+    coordinator::TaskConfig task = CrashTest::Task();
+    task.training.slice = "counts";
+    task.sparse.rows_cap = 8;
+    task.sparse.count_min = 1;
+    task.sparse.count_rows_max = 4;
+    return task;
+  }
+};
+
+TEST_P(CoordinatorCrashTest, LosesNoRoundCountsNoneTwiceAndOpensNobody) { RunStory(); }
+TEST_P(SparseCrashTest, LosesNoRoundCountsNoneTwiceAndOpensNobody) { RunStory(); }
+
+void CoordinatorCrashTest::RunStory() {
   Story before;
   bool enrolled = false;
   for (const std::string& crash : CrashesOf(GetParam())) {
@@ -80,6 +100,24 @@ std::vector<std::string> EveryPoint() {
   return out;
 }
 
+// Both sessions of the second round: reserve and survivors are passed twice a round, and so are the
+// members' points.
+std::vector<std::string> EverySparsePoint() {
+  std::vector<std::string> out;
+  for (const std::string_view point : kRowsPoints) out.push_back(std::string(point) + ":2");
+  for (const char* point : {"after_reserve:3", "before_survivors:3", "after_survivors:3",
+                            "before_reserve:4", "after_reserve:4", "after_survivors:4"}) {
+    out.push_back(std::string("coordinator.") + point);
+  }
+  for (const char* point : {"received_masked:50", "send_close:50", "send_announce:70",
+                            "received_advertise:75", "received_unmask:75"}) {
+    out.push_back(std::string("coordinator.") + point);
+  }
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryPoint, SparseCrashTest, ::testing::ValuesIn(EverySparsePoint()),
+                         NameOf);
 INSTANTIATE_TEST_SUITE_P(EveryPoint, CoordinatorCrashTest, ::testing::ValuesIn(EveryPoint()),
                          NameOf);
 

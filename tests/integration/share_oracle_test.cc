@@ -66,7 +66,7 @@ class ShareOracleTest : public ::testing::Test {
 
   seeded::SeededRandom random_{3};
   Hash256 session_{};
-  ShareOracle oracle_{kLimits};
+  ShareOracle oracle_{{kLimits}};
 };
 
 TEST_F(ShareOracleTest, SeesBothSeedsWhereTheyCanBeOpened) {
@@ -81,7 +81,7 @@ TEST_F(ShareOracleTest, SeesBothSeedsWhereTheyCanBeOpened) {
 // second: either way what was opened is noticed.
 TEST_F(ShareOracleTest, SeesThroughAnotherAdvertisementOfTheSameMember) {
   for (const bool before : {true, false}) {
-    oracle_ = ShareOracle(kLimits);
+    oracle_ = ShareOracle({kLimits});
     if (before) Advertise(0, 7, 8);
     SetUp();
     if (!before) Advertise(0, 7, 8);

@@ -132,6 +132,40 @@ TEST_F(WireFederationTest, RunsRoundsOfWhomTheAuthoritysBeaconDraws) {
   }
 }
 
+// Two sessions a round: noised counts, then the rows with enough of them. Both are one participation
+// and both are charged.
+TEST_F(WireFederationTest, FindsAndTrainsTheSameRowsAsTheFastOne) {
+  std::string text = std::string(kScenario) + std::string(kNoise);
+  text += "[task.training]\nslice = \"counts\"\n";
+  text += "[task.sparse]\nrows_cap = 10\ncount_min = 1\ncount_rows_max = 8\n";
+  const client::DrillPlan drill{.leave_permille = 60, .stage = client::DrillStage::kMixed};
+  ASSERT_OK_AND_ASSIGN(const Outcome fast, Train(text, Mode::kFast, 4, drill, ""));
+  ASSERT_OK_AND_ASSIGN(const Outcome wire, Train(text, Mode::kWire, 4, drill, Folder()));
+  EXPECT_EQ(wire.models, fast.models);
+  EXPECT_EQ(wire.states, fast.states);
+  for (std::size_t round = 0; round < 4; ++round) {
+    EXPECT_TRUE(wire.rounds[round].committed);
+    EXPECT_EQ(wire.rounds[round].rows, fast.rounds[round].rows);
+    EXPECT_LE(wire.rounds[round].rows, 10U);
+    EXPECT_EQ(wire.rounds[round].before_masking, fast.rounds[round].before_masking);
+    EXPECT_EQ(wire.rounds[round].after_masking, fast.rounds[round].after_masking);
+  }
+  ASSERT_TRUE(wire.spent.has_value());
+  EXPECT_EQ(wire.spent->upper, fast.spent->upper);
+  EXPECT_LE(wire.spent->upper, 6.0);
+  EXPECT_GT(wire.spent->upper, 5.9) << "four participations use what was planned for four";
+}
+
+TEST_F(WireFederationTest, TheBanditDrawsTheSameRowsAsTheFastOne) {
+  const std::string text = std::string(kScenario) +
+                           "[task.training]\nslice = \"bandit\"\n[task.sparse]\nrows_cap = 6\n";
+  ASSERT_OK_AND_ASSIGN(const Outcome fast, Train(text, Mode::kFast, 3, {}, ""));
+  ASSERT_OK_AND_ASSIGN(const Outcome wire, Train(text, Mode::kWire, 3, {}, Folder()));
+  EXPECT_EQ(wire.models, fast.models);
+  EXPECT_EQ(wire.states, fast.states);
+  for (const RoundRow& row : wire.rounds) EXPECT_EQ(row.rows, 6U);
+}
+
 TEST_F(WireFederationTest, StopsWhenTheTaskIsComplete) {
   EXPECT_ERROR(Train(std::string(kScenario), Mode::kWire, 5, {}, Folder()),
                ErrorCode::kResourceExhausted);

@@ -155,6 +155,7 @@ inline std::string EffectName(const machine::Effect& effect) {
     std::string operator()(const e::Draw&) const { return "draw"; }
     std::string operator()(const e::PersistReserve&) const { return "reserve"; }
     std::string operator()(const e::PersistSurvivors&) const { return "survivors"; }
+    std::string operator()(const e::PersistRows&) const { return "rows"; }
     std::string operator()(const e::PersistCommit&) const { return "commit"; }
     std::string operator()(const e::PersistAbandon& x) const { return "abandon: " + x.reason; }
     std::string operator()(const e::Send& x) const {

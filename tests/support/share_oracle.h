@@ -30,7 +30,8 @@ class ShareOracle {
     std::size_t second_bodies = 0;  // of one device for one announcement: must be 0
   };
 
-  explicit ShareOracle(const wire::SecAggLimits& limits) : limits_(limits) {}
+  // Of every kind of session that a round has: their vectors differ in length.
+  explicit ShareOracle(std::vector<wire::SecAggLimits> sessions) : limits_(std::move(sessions)) {}
 
   // `frame`: the frame body of M1, M3, M5 or M9 as `from` sent it. Others are left out.
   void Take(DeviceNumber from, wire::FrameType type, ByteView frame) {
@@ -91,18 +92,20 @@ class ShareOracle {
     latest_[from] = std::move(*advertise);
   }
   void TakeShares(DeviceNumber from, ByteView body) {
-    const auto shares = wire::DecodeShares(body, limits_);
+    const auto shares = wire::DecodeShares(body, limits_.front());
     if (shares && latest_.contains(from)) {
       sessions_[shares->session].announce = latest_[from].announce;
     }
   }
   void TakeMasked(DeviceNumber from, ByteView body) {
-    const auto masked = wire::DecodeMasked(body, limits_);
-    if (masked && sessions_.contains(masked->session))
-      masked_[{from, masked->session}].insert(masked->packed_hash);
+    for (const wire::SecAggLimits& limits : limits_) {
+      const auto masked = wire::DecodeMasked(body, limits);
+      if (masked && sessions_.contains(masked->session))
+        masked_[{from, masked->session}].insert(masked->packed_hash);
+    }
   }
   void TakeUnmask(DeviceNumber from, ByteView body) {
-    auto unmask = wire::DecodeUnmask(body, limits_);
+    auto unmask = wire::DecodeUnmask(body, limits_.front());
     if (!unmask || !sessions_.contains(unmask->session) || !latest_.contains(from)) return;
     Session& session = sessions_[unmask->session];
     for (wire::RevealedShare& revealed : unmask->shares) {
@@ -134,7 +137,7 @@ class ShareOracle {
     return false;
   }
 
-  wire::SecAggLimits limits_;
+  std::vector<wire::SecAggLimits> limits_;
   std::map<DeviceNumber, wire::Advertise> latest_;
   std::map<Hash256, Roster> rosters_;  // by announcement
   std::map<Hash256, Session> sessions_;

@@ -5,6 +5,7 @@
 
 #include "../biased_mf/local.h"
 #include "../item_statistics/local.h"
+#include "../row_counts/local.h"
 
 namespace demur::learning_local {
 namespace {
@@ -15,9 +16,10 @@ struct Entry {
 };
 
 // All algorithms, in one place.
-constexpr std::array<Entry, 2> kEntries = {{
+constexpr std::array<Entry, 3> kEntries = {{
     {"biased_mf", biased_mf::MakeLocal},
     {"item_statistics", item_statistics::MakeLocal},
+    {model::kRowCountsAlgorithm, row_counts::MakeLocal},
 }};
 
 }  // namespace

@@ -2,10 +2,13 @@
 
 #include <array>
 #include <string>
+#include <utility>
 
 #include "../biased_mf/optimiser.h"
 #include "../biased_mf/server.h"
 #include "../item_statistics/server.h"
+#include "../row_counts/hyper.h"
+#include "demur/learning/row_buckets.h"
 
 namespace demur::learning_server {
 namespace {
@@ -49,6 +52,21 @@ Result<std::unique_ptr<learning::ServerStep>> MakeServerStep(std::string_view na
 Result<model::Schema> MakeSchema(std::string_view name, const ModelShape& shape) {
   DEMUR_TRY(const Entry* const entry, Find(name));
   return entry->schema(shape);
+}
+
+model::TrainingPlan RowCountsTraining(std::uint32_t items, std::uint32_t rows_max) {
+  model::TrainingPlan out;
+  out.algorithm = row_counts::kName;
+  for (const auto& [index, value] : {std::pair(row_counts::kItems, items),
+                                     std::pair(row_counts::kRowsMax, rows_max)}) {
+    out.hyper.push_back({std::string(row_counts::kHyper[index].name), double{1} * value});
+  }
+  out.schema.tables.push_back(
+      {std::string(row_counts::kTable), learning::NumBuckets(items), 1, 1.0});
+  out.slice = model::Slice::Everything(out.schema);
+  out.value_max = 1;
+  out.normaliser = 1;
+  return out;
 }
 
 Result<double> ServerOptimiserNumber(std::string_view name) {

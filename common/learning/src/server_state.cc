@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -7,7 +8,7 @@ namespace demur::learning {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x44534F53;  // "DSOS"
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersion = 2;
 constexpr std::uint8_t kHasFirst = 1;
 constexpr std::uint8_t kHasSecond = 2;
 
@@ -56,6 +57,25 @@ Result<ServerState::Table> ReadTable(ByteReader& in, const model::TableSpec& spe
   return table;
 }
 
+Result<RowScores> ReadScores(ByteReader& in, const model::Schema& schema) {
+  RowScores scores;
+  DEMUR_TRY(const std::uint32_t items, in.U32());
+  if (items == 0) return scores;
+  const auto& specs = schema.tables;
+  if (std::none_of(specs.begin(), specs.end(),
+                   [items](const model::TableSpec& spec) { return spec.rows == items; })) {
+    return Bad("server state: scores of another catalogue");
+  }
+  DEMUR_RETURN_IF_ERROR(ReadFloats(in, items, &scores.reward));
+  DEMUR_RETURN_IF_ERROR(ReadFloats(in, items, &scores.count));
+  for (const auto* values : {&scores.reward, &scores.count}) {
+    for (const float value : *values) {
+      if (value < 0) return Bad("server state: a score is below 0");
+    }
+  }
+  return scores;
+}
+
 }  // namespace
 
 Bytes ServerState::Serialise() const {
@@ -69,6 +89,9 @@ Bytes ServerState::Serialise() const {
     WriteFloats(out, table.second);
     for (const std::uint32_t steps : table.steps) out.U32(steps);
   }
+  out.U32(static_cast<std::uint32_t>(rows.reward.size()));
+  WriteFloats(out, rows.reward);
+  WriteFloats(out, rows.count);
   return std::move(out).bytes();
 }
 
@@ -87,6 +110,7 @@ Result<ServerState> ServerState::Parse(const model::Schema& schema, ByteView byt
     DEMUR_TRY(ServerState::Table table, ReadTable(in, schema.tables[i]));
     state.tables.push_back(std::move(table));
   }
+  DEMUR_TRY(state.rows, ReadScores(in, schema));
   DEMUR_RETURN_IF_ERROR(in.Finish());
   return state;
 }

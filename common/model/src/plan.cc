@@ -73,6 +73,32 @@ Status ValidateSecAgg(const SecAggPlan& secagg) {
   return {};
 }
 
+Status ValidateSession(const Plan& plan) {
+  const SessionPlan& session = plan.session;
+  if (session.kind != SessionKind::kWhole && session.kind != SessionKind::kRowCounts &&
+      session.kind != SessionKind::kRows) {
+    return Bad("session.kind is unknown");
+  }
+  if (plan.attempt != (session.kind == SessionKind::kRows ? 1U : 0U)) {
+    return Bad("attempt: 1 in the second session of a sparse round, else 0");
+  }
+  const bool counts = plan.training.algorithm == kRowCountsAlgorithm;
+  if (counts != (session.kind == SessionKind::kRowCounts)) {
+    return Bad("algorithm row_counts is for sessions that count rows, and for no other");
+  }
+  if (!session.sparse()) {
+    if (session != SessionPlan{}) return Bad("session.other: only in a sparse round");
+    return {};
+  }
+  if (session.other_dim == 0 || session.other_dim > kMaxCoordinates) {
+    return Bad("session.other_dim: 1 to 2^26");
+  }
+  if (Status status = ValidateEncoding(session.other, plan.privacy); !status) {
+    return Bad("session.other: " + status.error().message());
+  }
+  return {};
+}
+
 Status ValidateCohort(const CohortPlan& cohort) {
   if (cohort.statement.size() > kMaxStatementLen) return Bad("cohort.statement: too long");
   if ((cohort.rate == 0) != cohort.statement.empty()) {
@@ -82,6 +108,18 @@ Status ValidateCohort(const CohortPlan& cohort) {
 }
 
 }  // namespace
+
+std::string_view ToString(SessionKind kind) noexcept {
+  switch (kind) {
+    case SessionKind::kWhole:
+      return "whole";
+    case SessionKind::kRowCounts:
+      return "row-counts";
+    case SessionKind::kRows:
+      return "rows";
+  }
+  return "unknown";
+}
 
 std::string_view ToString(SecAggProfile profile) noexcept {
   switch (profile) {
@@ -104,7 +142,8 @@ Status Plan::Validate() const {
   DEMUR_RETURN_IF_ERROR(ValidatePrivacy(privacy));
   DEMUR_RETURN_IF_ERROR(ValidateEncoding(encoding, privacy));
   DEMUR_RETURN_IF_ERROR(ValidateSecAgg(secagg));
-  return ValidateCohort(cohort);
+  DEMUR_RETURN_IF_ERROR(ValidateCohort(cohort));
+  return ValidateSession(*this);
 }
 
 }  // namespace demur::model

@@ -69,11 +69,17 @@ struct Cohort {                # all zero: whom the coordinator invites
   statement @1 :Data;          # signed by the authority
 }
 
+struct Session {               # all zero: the only session of its round
+  kind     @0 :UInt8;          # 2: row counts, 3: rows
+  other    @1 :Encoding;       # of the round's other session
+  otherDim @2 :UInt32;         # coordinates of it, at most
+}
+
 struct Plan {
   version       @0 :UInt16;
   task          @1 :Data;      # 16 bytes
   round         @2 :UInt64;    # epoch << 32 | counter
-  attempt       @3 :UInt32;
+  attempt       @3 :UInt32;    # 1 in the second session of a sparse round
   modelHash     @4 :Data;      # 32 bytes
   modelVersion  @5 :UInt64;
   expiresUnixMs @6 :Int64;
@@ -83,4 +89,5 @@ struct Plan {
   secagg        @10 :SecAgg;
   timeouts      @11 :Timeouts;
   cohort        @12 :Cohort;
+  session       @13 :Session;
 }

@@ -186,6 +186,21 @@ Status ReadCohort(schema::Cohort::Reader in, model::CohortPlan* out) {
   return {};
 }
 
+void WriteSession(const model::SessionPlan& session, schema::Session::Builder out) {
+  out.setKind(static_cast<std::uint8_t>(session.kind));
+  WriteEncoding(session.other, out.initOther());
+  out.setOtherDim(session.other_dim);
+}
+
+model::SessionPlan ReadSession(schema::Session::Reader in) {
+  model::SessionPlan out;
+  if (in.getKind() == 0) return out;
+  out.kind = static_cast<model::SessionKind>(in.getKind());  // Validate knows the three
+  out.other = ReadEncoding(in.getOther());
+  out.other_dim = in.getOtherDim();
+  return out;
+}
+
 Result<model::Plan> ReadPlan(schema::Plan::Reader in, const PlanLimits& limits) {
   model::Plan out;
   out.version = in.getVersion();
@@ -201,6 +216,7 @@ Result<model::Plan> ReadPlan(schema::Plan::Reader in, const PlanLimits& limits) 
   out.secagg = ReadSecAgg(in.getSecagg());
   out.timeouts = ReadTimeouts(in.getTimeouts());
   DEMUR_RETURN_IF_ERROR(ReadCohort(in.getCohort(), &out.cohort));
+  out.session = ReadSession(in.getSession());
   return out;
 }
 
@@ -224,6 +240,7 @@ Bytes EncodePlan(const model::Plan& plan) {
   WriteSecAgg(plan.secagg, root.initSecagg());
   WriteTimeouts(plan.timeouts, root.initTimeouts());
   if (!plan.cohort.server_chosen()) WriteCohort(plan.cohort, root.initCohort());
+  if (plan.session.sparse()) WriteSession(plan.session, root.initSession());
   return internal::Flatten(builder);
 }
 

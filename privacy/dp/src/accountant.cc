@@ -69,8 +69,10 @@ std::uint32_t HonestSurvivors(const model::SecAggPlan& secagg) noexcept {
   return static_cast<std::uint32_t>((1000 - gone) * secagg.roster_min / 1000);
 }
 
-Result<std::optional<SkellamCharge>> ChargeOf(const model::Plan& plan) {
-  const model::EncodingPlan& encoding = plan.encoding;
+namespace {
+
+Result<std::optional<SkellamCharge>> ChargeOf(const model::Plan& plan,
+                                              const model::EncodingPlan& encoding) {
   if (!plan.privacy.noise) return std::optional<SkellamCharge>();
   if (encoding.noise_variance == 0 || encoding.noise_variance > kMaxNoiseVariance) {
     return Bad("noise_variance is out of range");
@@ -81,6 +83,29 @@ Result<std::optional<SkellamCharge>> ChargeOf(const model::Plan& plan) {
   return std::optional<SkellamCharge>(SkellamCharge{encoding.l2_sq_max,
                                                     std::min(encoding.l1_max, encoding.l2_sq_max),
                                                     encoding.noise_variance * honest});
+}
+
+}  // namespace
+
+Result<std::optional<SkellamCharge>> ChargeOf(const model::Plan& plan) {
+  return ChargeOf(plan, plan.encoding);
+}
+
+Result<std::optional<SkellamCharge>> OtherChargeOf(const model::Plan& plan) {
+  if (!plan.session.sparse()) return std::optional<SkellamCharge>();
+  return ChargeOf(plan, plan.session.other);
+}
+
+Result<RdpCurve> RoundCurveOf(const model::Plan& plan) {
+  RdpCurve round;
+  DEMUR_TRY(const auto own, ChargeOf(plan));
+  DEMUR_TRY(const auto other, OtherChargeOf(plan));
+  for (const auto& charge : {own, other}) {
+    if (!charge) continue;
+    DEMUR_TRY(const RdpCurve curve, CurveOf(*charge));
+    DEMUR_RETURN_IF_ERROR(round.Add(curve));
+  }
+  return round;
 }
 
 Result<RdpCurve> CurveOf(const SkellamCharge& charge) {
@@ -140,7 +165,7 @@ TaskBudget BudgetOf(const model::Plan& plan, std::uint32_t dim, std::uint64_t po
   budget.participations_max = plan.privacy.participations_max;
   budget.rounds_max = plan.privacy.rounds_max;
   budget.roster_max = plan.secagg.roster_max;
-  budget.dim = dim;
+  budget.dim = dim + plan.session.other_dim;
   budget.weak_privacy = plan.privacy.weak_privacy;
   return budget;
 }

@@ -37,7 +37,7 @@ TaskBudget BudgetOf(const CalibrationRequest& request, std::uint32_t dim) {
   budget.participations_max = request.participations_max;
   budget.rounds_max = request.rounds_max;
   budget.roster_max = request.roster_max;
-  budget.dim = dim;
+  budget.dim = dim + request.other_dim;
   budget.weak_privacy = request.weak_privacy;
   return budget;
 }
@@ -66,9 +66,9 @@ struct Candidate {
 
 class Planner {
  public:
-  Planner(const CalibrationRequest& request, const model::Layout& layout)
-      : request_(request),
-        touched_(static_cast<double>(TouchedCoordinates(layout, request.rows_max))) {}
+  // `touched`: coordinates that one update can change; `times`: rounds that must fit the budget.
+  Planner(const CalibrationRequest& request, std::uint64_t touched, std::uint64_t times)
+      : request_(request), touched_(static_cast<double>(touched)), times_(times) {}
 
   // Until this is called the encoding has no noise.
   Status UseNoise(const TaskBudget& budget, std::uint32_t honest) {
@@ -102,8 +102,9 @@ class Planner {
                                variance * honest_};
     const auto curve = CurveOf(charge);
     if (!curve) return false;
+    RdpCurve round = request_.other;
     RdpCurve total;
-    if (!total.Add(*curve, request_.participations_max)) return false;
+    if (!round.Add(*curve) || !total.Add(round, times_)) return false;
     return conversion_->EpsilonUnits(total) <= allowed_;
   }
 
@@ -157,6 +158,7 @@ class Planner {
  private:
   const CalibrationRequest& request_;
   double touched_;
+  std::uint64_t times_;
   std::uint32_t honest_ = 0;
   std::optional<DpConversion> conversion_;  // with noise
   std::uint64_t allowed_ = 0;
@@ -232,36 +234,90 @@ double RoundedL2Bound(double scaled_norm, double touched, double beta) {
 
 double RoundedL1Bound(double l2, double touched) { return l2 * std::min(std::sqrt(touched), l2); }
 
-Result<Calibration> Calibrate(const CalibrationRequest& request, const model::Layout& layout) {
-  const TaskBudget budget = BudgetOf(request, layout.dim());
-  DEMUR_RETURN_IF_ERROR(CheckRequest(request, budget));
+namespace {
+
+// Survivors the noise is sized for.
+Result<std::uint32_t> HonestOf(const CalibrationRequest& request) {
+  model::SecAggPlan secagg;
+  secagg.roster_min = request.roster_min;
+  secagg.dropout_permille = request.dropout_permille;
+  secagg.corrupt_permille = request.corrupt_permille;
+  const std::uint32_t honest = HonestSurvivors(secagg);
+  if (honest == 0) return Bad("dropout and corrupt fractions leave nobody");
+  return honest;
+}
+
+// What follows from the integers that were found.
+Result<Calibration> Describe(const Candidate& found, std::uint32_t honest,
+                             const CalibrationRequest& request, const TaskBudget& budget) {
   Calibration calibration;
-  Planner planner(request, layout);
-  Candidate found;
-  if (request.noise) {
-    model::SecAggPlan secagg;
-    secagg.roster_min = request.roster_min;
-    secagg.dropout_permille = request.dropout_permille;
-    secagg.corrupt_permille = request.corrupt_permille;
-    calibration.honest = HonestSurvivors(secagg);
-    if (calibration.honest == 0) return Bad("dropout and corrupt fractions leave nobody");
-    DEMUR_RETURN_IF_ERROR(planner.UseNoise(budget, calibration.honest));
-    DEMUR_TRY(found, WithNoise(planner));
-  } else {
-    DEMUR_TRY(found, WithoutNoise(planner, request.clip_norm));
-  }
   calibration.encoding = found.encoding;
   calibration.l2_inflation = found.inflation;
   DEMUR_RETURN_IF_ERROR(CheckEncoding(found.encoding, request.roster_max));
   if (!request.noise) return calibration;
+  calibration.honest = honest;
   const SkellamCharge charge{found.encoding.l2_sq_max,
                              std::min(found.encoding.l1_max, found.encoding.l2_sq_max),
-                             found.encoding.noise_variance * calibration.honest};
-  DEMUR_TRY(calibration.epsilon, EpsilonOf(charge, request.participations_max, budget));
+                             found.encoding.noise_variance * honest};
+  RdpCurve round = request.other;
+  DEMUR_TRY(const RdpCurve own, CurveOf(charge));
+  DEMUR_RETURN_IF_ERROR(round.Add(own));
+  RdpCurve total;
+  DEMUR_RETURN_IF_ERROR(total.Add(round, request.participations_max));
+  DEMUR_TRY(calibration.epsilon, ReportOf(total, charge, request.participations_max, budget));
   const double deviation = std::sqrt(static_cast<double>(charge.mu));
   calibration.sum_noise_stddev = deviation / found.encoding.scale;
-  calibration.noise_multiplier = calibration.sum_noise_stddev / request.clip_norm;
+  calibration.noise_multiplier = calibration.sum_noise_stddev / found.encoding.clip_norm;
   return calibration;
+}
+
+}  // namespace
+
+Result<Calibration> Calibrate(const CalibrationRequest& request, const model::Layout& layout) {
+  const TaskBudget budget = BudgetOf(request, layout.dim());
+  DEMUR_RETURN_IF_ERROR(CheckRequest(request, budget));
+  Planner planner(request, TouchedCoordinates(layout, request.rows_max),
+                  request.participations_max);
+  if (!request.noise) {
+    DEMUR_TRY(const Candidate quiet, WithoutNoise(planner, request.clip_norm));
+    return Describe(quiet, 0, request, budget);
+  }
+  DEMUR_TRY(const std::uint32_t honest, HonestOf(request));
+  DEMUR_RETURN_IF_ERROR(planner.UseNoise(budget, honest));
+  DEMUR_TRY(const Candidate found, WithNoise(planner));
+  return Describe(found, honest, request, budget);
+}
+
+Result<Calibration> CalibrateCounts(const CalibrationRequest& request, double share,
+                                    std::uint32_t dim) {
+  CalibrationRequest counts = request;
+  counts.clip_norm = std::sqrt(static_cast<double>(request.rows_max));
+  const TaskBudget budget = BudgetOf(counts, dim);
+  DEMUR_RETURN_IF_ERROR(CheckRequest(counts, budget));
+  if (!(share > 0 && share < 1)) return Bad("the share of the counts: between 0 and 1");
+  Candidate found;
+  found.encoding.clip_norm = counts.clip_norm;
+  found.encoding.scale = 1;
+  found.encoding.l2_sq_max = request.rows_max;
+  found.encoding.l1_max = request.rows_max;
+  found.encoding.rows_max = request.rows_max;
+  std::uint32_t honest = 0;
+  std::uint64_t noise_end = 0;
+  const double times = std::ceil(request.participations_max / share);
+  Planner planner(counts, request.rows_max, static_cast<std::uint64_t>(std::min(times, 1e9)));
+  if (request.noise) {
+    DEMUR_TRY(honest, HonestOf(request));
+    DEMUR_RETURN_IF_ERROR(planner.UseNoise(budget, honest));
+    found.encoding.noise_variance = planner.LeastVariance(found.encoding, kMaxNoiseVariance);
+    if (found.encoding.noise_variance == 0) {
+      return NoFit("no noise keeps the row counts inside their share of epsilon: fewer rows a "
+                   "device, a larger share or a larger cohort are needed");
+    }
+    DEMUR_TRY(const auto table, AliasTable::ForVariance(found.encoding.noise_variance));
+    noise_end = table->max_magnitude();
+  }
+  found.encoding.bits = planner.FewestBits(found.encoding, noise_end);
+  return Describe(found, honest, counts, budget);
 }
 
 }  // namespace demur::dp

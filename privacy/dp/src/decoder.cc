@@ -113,7 +113,9 @@ Status CheckEncoding(const model::EncodingPlan& encoding, std::uint32_t roster_m
 }
 
 Status CheckEncoding(const model::Plan& plan) {
-  return CheckEncoding(plan.encoding, plan.secagg.roster_max);
+  DEMUR_RETURN_IF_ERROR(CheckEncoding(plan.encoding, plan.secagg.roster_max));
+  if (!plan.session.sparse()) return {};
+  return CheckEncoding(plan.session.other, plan.secagg.roster_max);
 }
 
 Result<model::MeanUpdate> Decode(std::span<const std::uint32_t> sum, std::uint32_t contributors,

@@ -62,14 +62,16 @@ Result<double> MechanismDelta(const model::Plan& plan, std::uint32_t dim) {
   return delta;
 }
 
-// What the plan's integers cost against what the plan promises and the floor allows.
+// What the plan's integers cost against what the plan promises and the floor allows, with both
+// sessions of a sparse round. Gives what this session costs.
 Result<RdpCurve> CheckCost(const model::Plan& plan, double delta, const DeviceFloor& floor) {
   DEMUR_TRY(const std::optional<SkellamCharge> charge, ChargeOf(plan));
   DEMUR_TRY(const RdpCurve curve, CurveOf(*charge));
-  DEMUR_TRY(const double one, Epsilon(curve, delta));
+  DEMUR_TRY(const RdpCurve round, RoundCurveOf(plan));
+  DEMUR_TRY(const double one, Epsilon(round, delta));
   if (one > floor.epsilon_round_max) return Refused("one round costs too much");
   RdpCurve life;
-  DEMUR_RETURN_IF_ERROR(life.Add(curve, plan.privacy.participations_max));
+  DEMUR_RETURN_IF_ERROR(life.Add(round, plan.privacy.participations_max));
   DEMUR_TRY(const double promised, Epsilon(life, delta));
   if (promised > plan.privacy.epsilon) {
     return Bad("the plan's integers cost more than the epsilon it promises");

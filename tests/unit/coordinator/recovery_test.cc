@@ -98,6 +98,8 @@ class RecoveryTest : public ::testing::Test {
         ASSERT_OK(store_->FixSurvivors(two->id, two->roster, two->survivors, two->ledger));
       } else if (auto* three = std::get_if<machine::effect::PersistCommit>(&effect)) {
         ASSERT_OK(store_->Commit(three->round, three->model, three->server_state, three->ledger));
+      } else if (auto* rows = std::get_if<machine::effect::PersistRows>(&effect)) {
+        ASSERT_OK(store_->CommitRows(rows->round, rows->ledger));
       } else if (auto* four = std::get_if<machine::effect::PersistAbandon>(&effect)) {
         ASSERT_OK(store_->Abandon(four->id, four->reason, four->ended_unix_ms, four->ledger));
       }

@@ -77,12 +77,18 @@ constexpr Row kTable[] = {
     {"deadline of another round",
      {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
       kRefused}},
+    {"deadline of another attempt",
+     {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+      kRefused}},
     {"grace over",
      {kRefused, kRefused, kRefused, kTaken, kTaken, kTaken, kTaken, kTaken, kRefused, kRefused}},
     {"grace over and back",
      {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
       kRefused}},
     {"grace of another round over",
+     {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+      kRefused}},
+    {"grace of another attempt over",
      {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
       kRefused}},
     {"pause over",
@@ -101,6 +107,9 @@ constexpr Row kTable[] = {
      {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
       kRefused}},
     {"computed another version",
+     {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+      kRefused}},
+    {"rows found",
      {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
       kRefused}},
     {"failed",
@@ -184,6 +193,7 @@ std::optional<Event> MakeConnectionEvent(std::string_view name, State* state) {
   state->core.devices.at(device).connected = false;
   if (name == "grace over") return event::GraceOver{{1, 1}, device, 0};
   if (name == "grace of another round over") return event::GraceOver{{1, 2}, device, 0};
+  if (name == "grace of another attempt over") return event::GraceOver{{1, 1}, device, 0, 1};
   state->core.devices.at(device).connected = true;
   return std::nullopt;
 }
@@ -203,6 +213,8 @@ Event MakeEvent(std::string_view name, State* state) {
   }
   if (name == "deadline") return event::Deadline{{1, 1}, phase};
   if (name == "deadline of another round") return event::Deadline{{1, 2}, phase};
+  if (name == "deadline of another attempt") return event::Deadline{{1, 1}, phase, 1};
+  if (name == "rows found") return event::RowsFound{{1, 1}, {1, 2}, {}, {}};
   if (name == "deadline of another phase") {
     return event::Deadline{
         {1, 1}, phase == secagg::Phase::kMask ? secagg::Phase::kShare : secagg::Phase::kMask};

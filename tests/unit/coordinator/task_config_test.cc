@@ -313,11 +313,11 @@ TEST(TaskConfigTest, APlanCarriesTheTask) {
   ASSERT_OK_AND_ASSIGN(const PreparedTask prepared, PreparedTask::Create(task));
   Hash256 hash{};
   hash[0] = std::byte{1};
-  const model::Plan plan = MakePlan(prepared, {2, 9}, 1, hash, 4, 12'345);
+  const model::Plan plan = MakePlan(prepared, {{2, 9}, 0}, {hash, 4}, 12'345);
   EXPECT_OK(plan.Validate());
   EXPECT_EQ(plan.task, *task.id);
   EXPECT_EQ(plan.round, (RoundId{2, 9}));
-  EXPECT_EQ(plan.attempt, 1U);
+  EXPECT_EQ(plan.attempt, 0U);
   EXPECT_EQ(plan.model_hash, hash);
   EXPECT_EQ(plan.model_version, 4U);
   EXPECT_EQ(plan.expires_unix_ms, 12'345);

@@ -30,7 +30,8 @@ namespace demur::client {
 // may not be weaker (policy.h).
 struct PlanTerms {
   bool noise = false;
-  double epsilon_round = 0;  // of one participation, recomputed from the integers; 0 without noise
+  double epsilon_round = 0;  // of one participation in all sessions of a round, recomputed from
+                             // the integers; 0 without noise
   double delta = 0;
   std::uint32_t participations_max = 0;
   std::uint32_t roster_min = 0;
@@ -46,7 +47,9 @@ struct PlanTerms {
 // Purge, so that erasing the data does not renew the budget.
 struct TaskRecord {
   dp::DeviceTaskAccount account;     // task, participations, what they cost
-  RoundId last_seen;                 // last one taken up; ids at or below it are refused
+  // Last session taken up; rounds below it, and attempts of it that are not above, are refused.
+  RoundId last_seen;
+  std::uint32_t last_seen_attempt = 0;
   RoundId masked_round;              // last one of which an M5 body was made
   std::uint32_t masked_attempt = 0;  // and the attempt
   Hash256 confirmed_session{};       // last session in which a survivor set was acted on

@@ -42,7 +42,7 @@ struct Floor {
   std::uint32_t timeout_min_ms = 1'000;
   std::uint32_t timeout_max_ms = 3'600'000;
   bool allow_no_deadline = false;  // 0 in a plan; for runs that compare bytes
-  std::vector<std::string> algorithms = {"biased_mf", "item_statistics"};
+  std::vector<std::string> algorithms = {"biased_mf", "item_statistics", "row_counts"};
 
   // kInvalidArgument names the field.
   Status Validate() const;

@@ -61,6 +61,7 @@ struct RoundReport {
   std::uint32_t roster = 0;     // members when the survivor set was fixed; 0: it never was
   std::uint32_t survivors = 0;  // devices in the sum
   std::uint32_t declined = 0;   // of the cohort: left before the roster was frozen
+  std::uint32_t rows = 0;       // that a first session found; 0: there was none, or it found none
   std::uint64_t model_version = 0;
   Hash256 model_hash{};
 };
@@ -78,16 +79,21 @@ std::string_view ToString(StopReason reason) noexcept;
 
 namespace machine {
 
-// One open round.
+// One open session of a round.
 struct Round {
   RoundId id;
   std::uint32_t attempt = 0;
+  model::SessionKind kind = model::SessionKind::kWhole;
   std::uint64_t model_version = 0;   // trained on
   std::vector<DeviceNumber> cohort;  // ascending
   std::map<secagg::MemberId, DeviceNumber> members;
   std::uint32_t roster = 0;
   std::uint32_t declined = 0;
   std::vector<DeviceNumber> survivors;  // ascending; empty until fixed
+  // Of the second session of a round: survivors of the first, whose participation is counted
+  // already (ascending), and how many rows it found.
+  std::vector<DeviceNumber> counted;
+  std::uint32_t rows = 0;
 };
 
 namespace state {
@@ -98,6 +104,9 @@ struct Gathering {
 // The shell draws the cohort and signs the plan.
 struct Drawing {
   RoundId id;
+  std::uint32_t attempt = 0;
+  std::vector<DeviceNumber> counted;  // as Round's
+  std::uint32_t rows = 0;
 };
 // Announced, and everything up to the sum.
 struct Running {
@@ -146,12 +155,14 @@ struct Left {
 struct Deadline {
   RoundId round;
   secagg::Phase phase = secagg::Phase::kTraining;
+  std::uint32_t attempt = 0;
 };
 // A timer of effect::StartGrace. A device that came back and was lost again has a grace of its own.
 struct GraceOver {
   RoundId round;
   DeviceNumber device;
   std::uint32_t loss = 0;  // DeviceEntry::losses when it began
+  std::uint32_t attempt = 0;
 };
 struct PauseOver {};
 // The answer to effect::Draw. One that does not fit the devices as they are by now (one of them
@@ -169,6 +180,13 @@ struct Computed {
   Bytes server_state;
   Hash256 sum_hash{};
 };
+// The answer to effect::Aggregate in a session that counted rows: those with enough.
+struct RowsFound {
+  RoundId id;
+  std::vector<std::uint32_t> rows;  // ascending, not empty
+  Hash256 rows_hash{};              // SHA-256 of them, 4 bytes each
+  Hash256 sum_hash{};
+};
 // The same when there is no model, or when a Draw came to nothing: why.
 struct Failed {
   RoundId id;
@@ -182,14 +200,16 @@ struct Stop {};
 
 using Event = std::variant<event::Connected, event::Disconnected, event::Message, event::Left,
                            event::Deadline, event::GraceOver, event::PauseOver, event::Drawn,
-                           event::Computed, event::Failed, event::Stop>;
+                           event::Computed, event::RowsFound, event::Failed, event::Stop>;
 
 namespace effect {
 struct Draw {
   RoundId id;
-  std::vector<DeviceNumber> eligible;  // ascending
+  std::vector<DeviceNumber> eligible;  // ascending; in a second session all of them are invited
+  std::uint32_t attempt = 0;
+  std::vector<std::uint32_t> rows;  // of the slice of a second session, ascending
 };
-// RoundStore::Reserve, FixSurvivors, Commit, Abandon.
+// RoundStore::Reserve, FixSurvivors, Commit, CommitRows, Abandon.
 struct PersistReserve {
   RoundRow round;
   std::vector<LedgerRow> ledger;
@@ -198,6 +218,10 @@ struct PersistSurvivors {
   RoundId id;
   std::uint32_t roster = 0;
   std::vector<DeviceNumber> survivors;
+  std::vector<LedgerRow> ledger;
+};
+struct PersistRows {
+  RoundRow round;
   std::vector<LedgerRow> ledger;
 };
 struct PersistCommit {
@@ -221,17 +245,19 @@ struct StartTimer {
   RoundId round;
   secagg::Phase phase = secagg::Phase::kTraining;
   std::uint32_t duration_ms = 0;
+  std::uint32_t attempt = 0;
 };
 struct StartGrace {
   RoundId round;
   DeviceNumber device;
   std::uint32_t loss = 0;
   std::uint32_t duration_ms = 0;
+  std::uint32_t attempt = 0;
 };
 struct StartPause {
   std::uint32_t duration_ms = 0;
 };
-// Decode, server step, hash: event::Computed or event::Failed.
+// Decode, server step, hash: event::Computed, RowsFound or Failed.
 struct Aggregate {
   RoundId id;
   std::vector<std::uint32_t> sum;
@@ -251,7 +277,7 @@ struct Finished {
 }  // namespace effect
 
 using Effect = std::variant<effect::Draw, effect::PersistReserve, effect::PersistSurvivors,
-                            effect::PersistCommit, effect::PersistAbandon, effect::Send,
+                            effect::PersistRows, effect::PersistCommit, effect::PersistAbandon, effect::Send,
                             effect::StartTimer, effect::StartGrace, effect::StartPause,
                             effect::Aggregate, effect::Fault, effect::RoundEnded, effect::Finished>;
 

@@ -11,6 +11,7 @@
 #include "demur/base/ids.h"
 #include "demur/base/result.h"
 #include "demur/crypto/operator_files.h"
+#include "demur/model/plan.h"
 #include "demur/storage/database.h"
 
 // What the coordinator must not lose: model versions, rounds, the privacy ledger, optimiser state
@@ -38,14 +39,18 @@ struct LedgerRow {
   friend bool operator==(const LedgerRow&, const LedgerRow&) = default;
 };
 
+// One session of a round.
 struct RoundRow {
   RoundId id;
   std::uint32_t attempt = 0;
+  model::SessionKind kind = model::SessionKind::kWhole;
   RoundState state = RoundState::kReserved;
   std::string reason;               // of an abandoned round
   std::uint32_t cohort = 0;         // devices invited
   std::uint32_t roster = 0;         // devices that advertised
   std::uint32_t survivors = 0;      // devices in the sum
+  std::uint32_t participants = 0;   // of these, whose participation in the round it was first
+  std::uint32_t rows = 0;           // found by a session that counted rows
   Hash256 survivors_hash{};         // SHA-256 of their numbers, ascending, 8 bytes each
   Hash256 sum_hash{};               // SHA-256 of the opened sum, 4 bytes a coordinate
   std::uint64_t model_version = 0;  // the version it was computed on
@@ -62,7 +67,7 @@ struct ModelRow {
 
 struct DeviceRow {
   DeviceNumber number;
-  std::uint32_t participations = 0;  // rounds in whose survivor set it stood
+  std::uint32_t participations = 0;  // rounds in a survivor set of which it stood
   RoundId last_round;
 };
 
@@ -84,8 +89,8 @@ struct Snapshot {
   std::vector<RoundRow> rounds;  // ascending
   std::optional<RoundRow> open_round;
   std::uint32_t last_counter = 0;  // largest RoundId::counter ever reserved
-  std::uint32_t committed = 0;
-  std::uint32_t abandoned = 0;
+  std::uint32_t committed = 0;     // rounds with a model
+  std::uint32_t abandoned = 0;     // sessions
   std::vector<DeviceRow> devices;  // ascending
 };
 
@@ -113,8 +118,9 @@ class RoundStore {
   // cure; nothing is changed.
   Result<Snapshot> Load();
 
-  // Before the first announcement of a round. kFailedPrecondition: the id is not above every id
-  // there is, it is of another epoch, or a round is open.
+  // Before the first announcement of a session. kFailedPrecondition: id and attempt are not above
+  // all there are, it is of another epoch, a session is open, or it is a second one and no first
+  // one of its round is committed.
   Status Reserve(const RoundRow& round, const std::vector<LedgerRow>& ledger);
   // Before the first unmask request: fixes who is in the sum, counts their participation and makes
   // the charge final.
@@ -127,6 +133,9 @@ class RoundStore {
   // not the next version.
   Status Commit(const RoundRow& round, const ModelRow& model, ByteView server_state,
                 const std::vector<LedgerRow>& ledger);
+  // The end of a session that counted rows: no model comes of it. `round` carries id, sum_hash, rows
+  // and ended_unix_ms. kFailedPrecondition: the session is not unmasking, or trains.
+  Status CommitRows(const RoundRow& round, const std::vector<LedgerRow>& ledger);
   // kFailedPrecondition: the round is not open.
   Status Abandon(RoundId round, std::string_view reason, std::int64_t ended_unix_ms,
                  const std::vector<LedgerRow>& ledger);

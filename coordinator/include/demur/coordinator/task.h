@@ -12,6 +12,7 @@
 #include "demur/base/result.h"
 #include "demur/dp/calibrate.h"
 #include "demur/dp/ledger.h"
+#include "demur/learning/row_selection.h"
 #include "demur/learning/server_step.h"
 #include "demur/model/plan.h"
 #include "demur/model/tables.h"
@@ -50,8 +51,8 @@ struct TaskConfig {
     double normaliser = 0;   // the sum is divided by this; 0: `cohort`
     double clip_norm = 1.0;  // L2 clip of one device's weighted update, model units; > 0
     double value_max = 100;  // no |model value| beyond it; > 0
-    // "all", or "rows": only the public rows listed under `rows` move, in every table that has
-    // one row per item. Ascending item numbers.
+    // Which rows of the tables that have one an item a round moves: "all"; "rows": those listed
+    // under `rows`, ascending; "counts" and "bandit": chosen round by round ([task.sparse]).
     std::string slice = "all";
     std::vector<std::uint32_t> rows;
     double weight = 1.0;          // model::TableSpec::weight of the item table; 1e-6 to 1e6
@@ -59,6 +60,20 @@ struct TaskConfig {
     std::uint32_t bits_max = 32;  // largest modulus 2^bits that calibration may take; 8 to 32
     friend bool operator==(const Training&, const Training&) = default;
   } training;
+
+  // [task.sparse], for slice = "counts" (a first session counts of how many participants each row
+  // would change, noised, and a second one trains the rows with enough) and slice = "bandit" (the
+  // coordinator draws rows by what earlier rounds moved).
+  struct Sparse {
+    std::uint32_t rows_cap = 0;  // rows of one round, at most; 0: every row (counts only)
+    // Participants, noise included, that make a row count. 0: twice the standard deviation of the
+    // counts' noise, and at least 1.
+    double count_min = 0;
+    std::uint32_t count_rows_max = 64;  // rows that one device counts for; of more it draws so many
+    double count_share = 0.1;           // of the privacy budget, for the counts
+    double keep = 0.95;                 // share of its past that the bandit keeps a round
+    friend bool operator==(const Sparse&, const Sparse&) = default;
+  } sparse;
 
   // [task.privacy]
   struct Privacy {
@@ -141,33 +156,63 @@ class PreparedTask {
   const TaskConfig& config() const noexcept { return config_; }
   const TaskId& id() const noexcept { return *config_.id; }
   const model::Schema& schema() const noexcept { return template_.training.schema; }
+  // Of the largest slice that a round may have.
   const model::Layout& layout() const noexcept { return layout_; }
-  // A plan with zero in the fields that change between rounds.
+  // The plan of the session that trains, with zero in the fields that change between rounds. Where
+  // rows are chosen round by round, the slice is any of the largest size.
   const model::Plan& plan_template() const noexcept { return template_; }
+  // The same of the session before it that counts rows; nothing unless slice = "counts".
+  const std::optional<model::Plan>& counts_template() const noexcept { return counts_; }
+  // Rows are chosen round by round: slice is "counts" or "bandit".
+  bool chooses_rows() const noexcept { return rule_.cap > 0; }
   // What calibration found: scale, noise, and the epsilon of the whole task.
   const dp::Calibration& calibration() const noexcept { return calibration_; }
+  // The same of the counts alone; zeros without them.
+  const dp::Calibration& counts_calibration() const noexcept { return counts_calibration_; }
   // What the ledger of this task may spend.
   dp::Ledger::Policy ledger_policy() const;
   // The server's half of the algorithm; borrowed from this object.
   const learning::ServerStep& server_step() const noexcept { return *server_step_; }
 
+  // The rows of a round's only session, ascending; empty unless slice = "bandit". A function of
+  // what was committed, and of the kRows stream of the round.
+  Result<std::vector<std::uint32_t>> DrawRows(const learning::ServerState& state,
+                                              RandomSource& random, RoundId round) const;
+  // The rows that a counting session found. kFailedPrecondition: none.
+  Result<std::vector<std::uint32_t>> FindRows(const model::MeanUpdate& counts) const;
+  // Step 6 of a round: the next model and what the server remembers, of the session that trained
+  // `layout`. Errors as learning::ServerStep::Run.
+  Status Apply(const model::MeanUpdate& mean, const model::Layout& layout,
+               model::SharedModel* shared, learning::ServerState* state) const;
+
  private:
   PreparedTask() = default;
+  Status PrepareCounts(const dp::CalibrationRequest& request);
+
   TaskConfig config_;
   model::Plan template_;
+  std::optional<model::Plan> counts_;
   model::Layout layout_;
   dp::Calibration calibration_;
+  dp::Calibration counts_calibration_;
+  learning::RowRule rule_;  // cap 0: rows are not chosen
   std::shared_ptr<const learning::ServerStep> server_step_;
 };
 
-// The plan of one round, server-chosen. `expires_unix_ms`: devices refuse it from then on.
-model::Plan MakePlan(const PreparedTask& task, RoundId round, std::uint32_t attempt,
-                     const Hash256& model_hash, std::uint64_t model_version,
-                     std::int64_t expires_unix_ms);
+// The model that a round trains on.
+struct ModelName {
+  Hash256 hash{};
+  std::uint64_t version = 0;
+};
+// The plan of one session, server-chosen. The first of a round counts rows where the task says so.
+// `rows` of the session that trains, ascending, at most layout() has: where the task chooses them,
+// and not elsewhere (checked). `expires_unix_ms`: devices refuse it from then on.
+model::Plan MakePlan(const PreparedTask& task, const dp::RoundKey& key, const ModelName& model,
+                     std::int64_t expires_unix_ms, const std::vector<std::uint32_t>& rows = {});
 // What ServerStep::InitialModel is called with.
 StreamId InitialModelStream(const TaskId& task) noexcept;
 // What SelectCohort draws from.
-StreamId CohortStream(const TaskId& task, RoundId round, std::uint32_t attempt) noexcept;
+StreamId CohortStream(const TaskId& task, RoundId round) noexcept;
 // Sum of the plan's deadlines, or a day when it has none.
 std::int64_t PlanLifetimeMillis(const model::TimeoutPlan& timeouts) noexcept;
 

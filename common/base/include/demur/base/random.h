@@ -23,6 +23,7 @@ enum class Purpose : std::uint8_t {
   kCohort = 7,
   kDropout = 8,  // scripted departures of trials
   kData = 9,     // synthetic populations, splits
+  kRows = 10,    // rows of a slice that the server draws
 };
 
 struct StreamId {

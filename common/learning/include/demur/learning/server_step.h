@@ -14,8 +14,17 @@
 // layer released in, the next shared model out.
 namespace demur::learning {
 
-// What the server's optimiser remembers between rounds: moments per coordinate and the number of
-// updates per row. Commits with the model, is never sent. Value type.
+// What a bandit over rows has seen (row_selection.h): one of each an item, or none of either.
+struct RowScores {
+  std::vector<float> reward;  // sums, discounted; >= 0
+  std::vector<float> count;   // rounds, discounted; >= 0
+
+  bool empty() const noexcept { return reward.empty(); }
+  friend bool operator==(const RowScores&, const RowScores&) = default;
+};
+
+// What the server remembers between rounds: moments per coordinate, the number of updates per row,
+// and the scores of rows where a bandit chooses them. Commits with the model, is never sent. Value type.
 class ServerState {
  public:
   struct Table {
@@ -29,6 +38,7 @@ class ServerState {
   // Starts empty; a server step that remembers something sizes it on first use: then one per table
   // of the schema.
   std::vector<Table> tables;
+  RowScores rows;
 
   // Versioned, big-endian, floats as their bit patterns.
   Bytes Serialise() const;

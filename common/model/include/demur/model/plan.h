@@ -101,13 +101,34 @@ struct CohortPlan {
 };
 inline constexpr std::size_t kMaxStatementLen = 256;  // bytes
 
+// What a session is to its round (docs/protocol.md, "Sparse rounds"). Never renumber.
+enum class SessionKind : std::uint8_t {
+  kWhole = 1,      // the only one: the slice was fixed before the round
+  kRowCounts = 2,  // the first of two: how many participants would change each row
+  kRows = 3,       // the second: the change of the rows that the first one found
+};
+std::string_view ToString(SessionKind kind) noexcept;
+
+// The two sessions of a sparse round cost their participants together: each plan carries the
+// integers of both, so that a device can tell what the whole round costs before either of them.
+struct SessionPlan {
+  SessionKind kind = SessionKind::kWhole;
+  EncodingPlan other;           // of the round's other session; zeros for kWhole
+  std::uint32_t other_dim = 0;  // coordinates of it, at most; 0 for kWhole
+
+  bool sparse() const noexcept { return kind != SessionKind::kWhole; }
+  friend bool operator==(const SessionPlan&, const SessionPlan&) = default;
+};
+// The algorithm of kRowCounts sessions, and of no other.
+inline constexpr std::string_view kRowCountsAlgorithm = "row_counts";
+
 inline constexpr std::uint16_t kPlanVersion = 1;
 
 struct Plan {
   std::uint16_t version = kPlanVersion;
   TaskId task;
   RoundId round;
-  std::uint32_t attempt = 0;
+  std::uint32_t attempt = 0;  // which session of the round: 1 for kRows, else 0
   Hash256 model_hash{};  // SHA-256 of SharedModel::Canonical()
   std::uint64_t model_version = 0;
   std::int64_t expires_unix_ms = 0;
@@ -117,6 +138,7 @@ struct Plan {
   SecAggPlan secagg;
   TimeoutPlan timeouts;
   CohortPlan cohort;
+  SessionPlan session;
 
   // Everything that can be said about a plan without a device or a model: ranges, that schema and
   // slice fit, that noise is there exactly when privacy.noise says so. That a sum cannot wrap

@@ -54,9 +54,16 @@ std::uint32_t HonestSurvivors(const model::SecAggPlan& secagg) noexcept;
 // kInvalidArgument: no honest survivor, or the plan's integers are out of range.
 Result<std::optional<SkellamCharge>> ChargeOf(const model::Plan& plan);
 
+// The same of the round's other session; nullopt also when the round has only one.
+Result<std::optional<SkellamCharge>> OtherChargeOf(const model::Plan& plan);
+
 // Theorem 3.5 of "The Skellam Mechanism" (Agarwal, Kairouz, Liu 2021), in exact integers, rounded
 // up. kInvalidArgument: mu == 0, or the curve would pass 2^62 units.
 Result<RdpCurve> CurveOf(const SkellamCharge& charge);
+
+// What a whole round of this plan costs who takes part in all its sessions; zeros without noise.
+// kInvalidArgument: as ChargeOf and CurveOf.
+Result<RdpCurve> RoundCurveOf(const model::Plan& plan);
 
 // For a person only: epsilon(order) of the same theorem in floating point, with sensitivities and
 // variance in real units and integer scale `scale`. Used against published tables.
@@ -70,7 +77,7 @@ struct TaskBudget {
   std::uint32_t participations_max = 0;  // k: charged rounds per identity
   std::uint32_t rounds_max = 0;          // T
   std::uint32_t roster_max = 0;          // n
-  std::uint32_t dim = 0;                 // d, coordinates of one release
+  std::uint32_t dim = 0;                 // d, coordinates of a round, all its sessions together
   bool weak_privacy = false;             // epsilon above 10 was asked for in so many words
 
   // kInvalidArgument: a number is not finite or not positive, delta >= 0.1 / N, k > T, n > N,
@@ -78,7 +85,7 @@ struct TaskBudget {
   Status Validate() const;
   friend bool operator==(const TaskBudget&, const TaskBudget&) = default;
 };
-// The promise of `plan` over `dim` coordinates for a population of `population`.
+// The promise of `plan`, whose own session has `dim` coordinates, to a population of `population`.
 TaskBudget BudgetOf(const model::Plan& plan, std::uint32_t dim, std::uint64_t population);
 
 // n T d (1 + e^epsilon) TV + k e^-64: what table and retries take from delta.

@@ -27,6 +27,10 @@ struct CalibrationRequest {
   std::uint32_t dropout_permille = 0;
   std::uint32_t corrupt_permille = 0;
   std::uint32_t bits_max = 32;  // largest modulus the operator pays for
+
+  // What the round's other session costs and how many coordinates it has; zeros: there is none.
+  RdpCurve other;
+  std::uint32_t other_dim = 0;
 };
 
 struct Calibration {
@@ -45,6 +49,14 @@ struct Calibration {
 // >= 0.1 / N, k > T. kFailedPrecondition: no encoding fits (says whether bits, noise or the 5 %
 // bound on L2 inflation stands in the way).
 Result<Calibration> Calibrate(const CalibrationRequest& request, const model::Layout& layout);
+
+// The integers of a session that counts rows: an update is `rows_max` ones at most, so scale 1
+// rounds nothing and the clip is sqrt(rows_max) (request.clip_norm is not looked at). The noise is
+// such that the counts alone would cost `share` of the budget: participations_max / share of them
+// keep epsilon. `epsilon` of the result says what they cost alone. dim: rows counted.
+// kInvalidArgument: as Calibrate, or share outside (0, 1). kFailedPrecondition: no noise is enough.
+Result<Calibration> CalibrateCounts(const CalibrationRequest& request, double share,
+                                    std::uint32_t dim);
 
 // Most coordinates that `rows_max` rows of the slice can have.
 std::uint64_t TouchedCoordinates(const model::Layout& layout, std::uint32_t rows_max);

@@ -25,7 +25,7 @@ std::uint64_t LargestCoordinate(const model::EncodingPlan& encoding);
 // before it takes part and by the server before it announces.
 // kInvalidArgument names what does not hold.
 Status CheckEncoding(const model::EncodingPlan& encoding, std::uint32_t roster_max);
-// The same for a whole plan, after Plan::Validate().
+// The same for a whole plan, with the round's other session, after Plan::Validate().
 Status CheckEncoding(const model::Plan& plan);
 
 // The mean change: reduce modulo 2^bits to the centred range, refuse what no set of `contributors`

@@ -27,6 +27,10 @@ struct ModelShape {
 // kNotFound as above. kInvalidArgument: sizes out of range.
 Result<model::Schema> MakeSchema(std::string_view name, const ModelShape& shape);
 
+// What a session that counts rows computes, over a catalogue of `items`; of a device's rows
+// `rows_max` at most. The sum is released as it is: the normaliser is 1.
+model::TrainingPlan RowCountsTraining(std::uint32_t items, std::uint32_t rows_max);
+
 // Number of the server optimiser for the hyper-parameter `server_optimiser`: "sgd", "adam",
 // "adagrad". kInvalidArgument: no such name.
 Result<double> ServerOptimiserNumber(std::string_view name);
