@@ -41,7 +41,7 @@ learning::RowRule RuleOf(const TaskConfig& config) {
   if (!counts && config.training.slice != "bandit") return {};
   learning::RowRule rule;
   rule.items = config.model.items;
-  rule.cap = OrElse(config.sparse.rows_cap, config.model.items);
+  rule.cap = std::min(OrElse(config.sparse.rows_cap, config.model.items), config.model.items);
   rule.keep = config.sparse.keep;
   return rule;
 }

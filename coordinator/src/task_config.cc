@@ -103,9 +103,6 @@ Status ValidateTraining(const TaskConfig& task) {
 
 Status ValidateSparse(const TaskConfig& task) {
   const TaskConfig::Sparse& sparse = task.sparse;
-  if (sparse.rows_cap > task.model.items) {
-    return Bad("task.sparse.rows_cap: at most task.model.items");
-  }
   if (task.training.slice == "bandit" && sparse.rows_cap == 0) {
     return Bad("task.sparse.rows_cap: needed with slice = \"bandit\"");
   }

@@ -356,9 +356,11 @@ Result<std::vector<FastFederation::Member>> FastFederation::Drill(
 Status FastFederation::Train(const model::Plan& plan, const model::Layout& layout,
                              const std::vector<Member>& roster) {
   const bool counts = plan.session.kind == model::SessionKind::kRowCounts;
-  const model::SharedModel no_model(counts ? plan.training.schema : model::Schema{});
+  // Counting looks at no model; devices take an empty one of the counts' shape.
+  std::optional<model::SharedModel> empty;
+  if (counts) empty.emplace(plan.training.schema);
   DEMUR_TRY(const auto checked,
-            client::CheckedModel::Create(counts ? no_model : model_, layout, plan));
+            client::CheckedModel::Create(counts ? *empty : model_, layout, plan));
   const client::LocalRound round{
       .plan = plan, .model = checked, .step = counts ? *counting_step_ : *local_step_};
   workers_.ForEach(
