@@ -30,7 +30,7 @@ void CheckEnrol(ByteView body) {
 }
 
 Result<ModelBlob> DecodeBlob(ByteView body) { return DecodeModelBlob(body, kLimit); }
-Result<SignedBody> DecodeSigned(ByteView body) { return DecodeSignedBody(body, kLimit); }
+Result<SignedBody> DecodeSigned(ByteView body) { return DecodeSignedBody(ToBytes(body), kLimit); }
 
 }  // namespace
 

@@ -108,7 +108,6 @@ TEST_F(ShareOracleTest, SeesASecondMaskedVectorOfOneAnnouncement) {
     masked.dim = kLimits.dim;
     masked.bits = kLimits.bits;
     masked.packed.assign(wire::PackedLen(kLimits.dim, kLimits.bits), std::byte{value});
-    masked.packed_hash.fill(std::byte{value});
     oracle_.Take(DeviceNumber(1), wire::FrameType::kMasked, Signed(wire::Encode(masked)));
   }
   EXPECT_EQ(oracle_.Judge().masked_bodies, 1U);

@@ -151,7 +151,7 @@ class LyingCoordinator {
 
  private:
   static Bytes BodyOf(ByteView frame) {
-    auto message = wire::DecodeSignedBody(frame, frame.size());
+    auto message = wire::DecodeSignedBody(ToBytes(frame), frame.size());
     DEMUR_CHECK(message.has_value(), "frames of this session decode");
     return std::move(message->body);
   }
@@ -229,12 +229,12 @@ class LyingCoordinator {
           secagg::DeriveChannel(frozen_->facts, *own_key, {holder, channel->public_key},
                                 {dealer, roster_[dealer].channel_key});
       const auto plain =
-          crypto::Open(keys->from_peer, item->nonce,
+          crypto::Open(keys->from_peer, secagg::kShareNonce,
                        secagg::ShareAad(frozen_->facts, dealer, holder), item->sealed);
       DEMUR_CHECK(plain.has_value(), "honest shares open");
       const ByteView view = plain->view();
-      Keep(dealer, wire::ShareKind::kMask, holder, view.subspan(8, wire::kShareLen));
-      Keep(dealer, wire::ShareKind::kSelf, holder, view.subspan(8 + wire::kShareLen));
+      Keep(dealer, wire::ShareKind::kMask, holder, view.first(wire::kShareLen));
+      Keep(dealer, wire::ShareKind::kSelf, holder, view.last(wire::kShareLen));
     }
   }
   void Keep(std::uint32_t dealer, wire::ShareKind kind, std::uint32_t holder, ByteView share) {
@@ -299,11 +299,12 @@ inline Bytes DealAnew(
     const auto keys = secagg::DeriveChannel(facts, *own_key, {roster.my_index, channel->public_key},
                                             {item.index, peer.channel_key});
     const Bytes aad = secagg::ShareAad(facts, roster.my_index, item.index);
-    Bytes plain = ToBytes(crypto::Open(keys->to_peer, item.nonce, aad, item.sealed)->view());
-    const auto mask = std::span(plain).subspan(8, wire::kShareLen);
-    const auto self = std::span(plain).subspan(8 + wire::kShareLen);
+    Bytes plain =
+        ToBytes(crypto::Open(keys->to_peer, secagg::kShareNonce, aad, item.sealed)->view());
+    const auto mask = std::span(plain).first(wire::kShareLen);
+    const auto self = std::span(plain).last(wire::kShareLen);
     change(mask, self);
-    const auto sealed = crypto::Seal(keys->to_peer, item.nonce, aad, plain);
+    const auto sealed = crypto::Seal(keys->to_peer, secagg::kShareNonce, aad, plain);
     std::copy(sealed->begin(), sealed->end(), item.sealed.begin());
     item.mask_share_hash =
         secagg::HashShare(facts, roster.my_index, item.index, wire::ShareKind::kMask, mask);

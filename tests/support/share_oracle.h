@@ -9,6 +9,7 @@
 
 #include "demur/base/bytes.h"
 #include "demur/base/ids.h"
+#include "demur/crypto/hash.h"
 #include "demur/secagg/session.h"
 #include "demur/secagg/shamir.h"
 #include "demur/wire/secagg_messages.h"
@@ -35,7 +36,7 @@ class ShareOracle {
 
   // `frame`: the frame body of M1, M3, M5 or M9 as `from` sent it. Others are left out.
   void Take(DeviceNumber from, wire::FrameType type, ByteView frame) {
-    const auto message = wire::DecodeSignedBody(frame, frame.size());
+    const auto message = wire::DecodeSignedBody(ToBytes(frame), frame.size());
     if (!message) return;
     if (type == wire::FrameType::kAdvertise) TakeAdvertise(from, message->body);
     if (type == wire::FrameType::kShares) TakeShares(from, message->body);
@@ -99,9 +100,9 @@ class ShareOracle {
   }
   void TakeMasked(DeviceNumber from, ByteView body) {
     for (const wire::SecAggLimits& limits : limits_) {
-      const auto masked = wire::DecodeMasked(body, limits);
+      const auto masked = wire::DecodeMasked(ToBytes(body), limits);
       if (masked && sessions_.contains(masked->session))
-        masked_[{from, masked->session}].insert(masked->packed_hash);
+        masked_[{from, masked->session}].insert(crypto::Sha256(masked->packed));
     }
   }
   void TakeUnmask(DeviceNumber from, ByteView body) {

@@ -290,7 +290,7 @@ class SecAggTranscript {
       one.Set("mask_share", Hex((*mask)[i].view())).Set("self_share", Hex((*self)[i].view()));
       one.Set("mask_share_hash", Hex(item.mask_share_hash));
       one.Set("self_share_hash", Hex(item.self_share_hash));
-      one.Set("nonce", Hex(item.nonce)).Set("sealed", Hex(item.sealed));
+      one.Set("sealed", Hex(item.sealed));
       out.Append(std::move(one));
     }
     return out;

@@ -11,15 +11,13 @@ struct Announce {              # M0
 }
 
 struct Advertise {             # M1
-  announce             @0 :Data;  # 32, SHA-256 of the M0 body
-  identityKey          @1 :Data;  # 32, Ed25519
-  certificate          @2 :Data;  # 1 to 2048, DER
-  channelKey           @3 :Data;  # 32, X25519
-  maskKey              @4 :Data;  # 32, X25519
-  nonce                @5 :Data;  # 32
-  selfCommitment       @6 :Data;  # 32
-  secondMaskKey        @7 :Data;  # 32 or 0: rounds with two sums
-  secondSelfCommitment @8 :Data;  # 32 or 0, as the field before
+  announce       @0 :Data;     # 32, SHA-256 of the M0 body
+  identityKey    @1 :Data;     # 32, Ed25519
+  certificate    @2 :Data;     # 1 to 2048, DER
+  channelKey     @3 :Data;     # 32, X25519
+  maskKey        @4 :Data;     # 32, X25519
+  nonce          @5 :Data;     # 32
+  selfCommitment @6 :Data;     # 32
 }
 
 struct RosterNeighbour {
@@ -44,23 +42,19 @@ struct Roster {                # M2
   multiproof  @6 :Data;        # 32 a node; malicious profile
 }
 
-struct SealedShares {
-  index         @0 :UInt32;    # M3: the holder; M4: the dealer
-  nonce         @1 :Data;      # 12
-  sealed        @2 :Data;      # 104
-  maskShareHash @3 :Data;      # 16
-  selfShareHash @4 :Data;      # 16
-}
+# Items of M3, M4 and M9 are records of one length, end to end: pointers and padding would cost as
+# much as half of them. Integers in them are big-endian.
 
 struct Shares {                # M3
   session @0 :Data;            # 32
-  items   @1 :List(SealedShares);  # ascending
+  items   @1 :Data;            # ascending; 132 a neighbour: index u32 (the holder), sealed[96],
+                               # maskShareHash[16], selfShareHash[16]
 }
 
 struct Inbox {                 # M4
   session @0 :Data;            # 32
   shared  @1 :Data;            # U2, one bit a member
-  items   @2 :List(SealedShares);  # ascending
+  items   @2 :Data;            # as in M3; index is the dealer
 }
 
 struct Masked {                # M5
@@ -69,7 +63,6 @@ struct Masked {                # M5
   dim        @2 :UInt32;
   bits       @3 :UInt8;
   packed     @4 :Data;         # ceil(dim * bits / 8)
-  packedHash @5 :Data;         # 32, SHA-256 of packed
 }
 
 struct ConfirmRequest {        # M6
@@ -93,15 +86,10 @@ struct UnmaskRequest {         # M8, malicious profile
   confirmations @1 :List(Confirmation);  # ascending
 }
 
-struct RevealedShare {
-  index @0 :UInt32;            # the dealer
-  kind  @1 :UInt8;             # 1 mask seed, 2 self seed
-  share @2 :Data;              # 40
-}
-
 struct Unmask {                # M9
   session @0 :Data;            # 32
-  shares  @1 :List(RevealedShare);  # ascending
+  shares  @1 :Data;            # ascending; 45 a share: index u32 (the dealer), kind u8 (1 mask
+                               # seed, 2 self seed), share[40]
 }
 
 struct Close {                 # M10

@@ -65,13 +65,9 @@ auto ReadFlat(ByteView body, const ReadLimits& limits, Convert&& convert)
   }
 }
 
-// The message of `builder` with its segment table.
-inline Bytes Flatten(capnp::MessageBuilder& builder) {
-  const auto words = capnp::messageToFlatArray(builder);
-  const auto bytes = words.asBytes();
-  const auto* first = reinterpret_cast<const std::byte*>(bytes.begin());
-  return {first, first + bytes.size()};
-}
+// The message of `builder` with its segment table. Written here because capnp's own function gives
+// an array that a masked vector would have to be copied out of once more.
+Bytes Flatten(capnp::MessageBuilder& builder);
 
 // Words for a first segment that holds `data_len` bytes of Data and `fields_len` of the rest, so
 // that a message is one segment.
@@ -106,6 +102,11 @@ template <std::size_t N>
   out->assign(bytes.begin(), bytes.end());
   return true;
 }
+
+// What is left of `whole` when only `part` of it stays: for a field of a message that is about as
+// long as the message. `part` lies in `whole` (checked), as every field does that ReadFlat reads in
+// a Bytes: those are aligned.
+Bytes KeepOnly(Bytes whole, ByteView part);
 
 inline bool IsPrintable(std::string_view text) noexcept {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });

@@ -10,21 +10,11 @@ using internal::AsView;
 using internal::CopyAtMost;
 using internal::CopyExactly;
 using internal::FieldOutOfRange;
+using internal::KeepOnly;
 using internal::ReadFlat;
 using internal::ReadLimits;
 
 constexpr std::size_t kAdvertiseMaxLen = kMaxMemberCertificateLen + 512;  // an M1 body
-
-// Copies N bytes or nothing.
-template <std::size_t N>
-[[nodiscard]] bool CopyOptional(capnp::Data::Reader data,
-                                std::optional<std::array<std::byte, N>>* out) {
-  if (data.size() == 0) return true;
-  std::array<std::byte, N> value{};
-  if (!CopyExactly(data, &value)) return false;
-  *out = value;
-  return true;
-}
 
 // Whether the lists' indices ascend strictly and stay below the largest roster.
 class Ascending {
@@ -41,21 +31,31 @@ class Ascending {
   std::uint32_t limit_;
 };
 
-// False: a field of the wrong length, too many items, or not ascending.
-[[nodiscard]] bool Read(capnp::List<schema::SealedShares>::Reader list, std::uint32_t roster_max,
-                        std::vector<SealedShares>* out) {
-  if (list.size() > roster_max) return false;
-  out->reserve(list.size());
+// Whole records of `record_len` bytes, and at most `max`: known before any of them is made.
+bool AreRecords(ByteView bytes, std::size_t record_len, std::size_t max) noexcept {
+  return bytes.size() % record_len == 0 && bytes.size() / record_len <= max;
+}
+[[nodiscard]] bool Take(ByteReader* in, std::span<std::byte> out) {
+  const auto bytes = in->Raw(out.size());
+  if (bytes) std::copy(bytes->begin(), bytes->end(), out.begin());
+  return bytes.has_value();
+}
+
+// False: not whole records, too many, or not ascending.
+[[nodiscard]] bool ReadSealed(ByteView bytes, std::uint32_t roster_max,
+                              std::vector<SealedShares>* out) {
+  if (!AreRecords(bytes, kSealedRecordLen, roster_max)) return false;
+  out->reserve(bytes.size() / kSealedRecordLen);
   Ascending order(roster_max);
-  for (const auto item : list) {
+  ByteReader in(bytes);
+  while (in.remaining() > 0) {
     SealedShares& share = out->emplace_back();
-    share.index = item.getIndex();
-    if (!order.Take(share.index) || !CopyExactly(item.getNonce(), &share.nonce) ||
-        !CopyExactly(item.getSealed(), &share.sealed) ||
-        !CopyExactly(item.getMaskShareHash(), &share.mask_share_hash) ||
-        !CopyExactly(item.getSelfShareHash(), &share.self_share_hash)) {
+    const auto index = in.U32();
+    if (!index || !order.Take(*index) || !Take(&in, share.sealed) ||
+        !Take(&in, share.mask_share_hash) || !Take(&in, share.self_share_hash)) {
       return false;
     }
+    share.index = *index;
   }
   return true;
 }
@@ -79,11 +79,6 @@ Result<Advertise> ReadAdvertise(schema::Advertise::Reader reader) {
   if (!CopyExactly(reader.getNonce(), &out.nonce)) return FieldOutOfRange("nonce");
   if (!CopyExactly(reader.getSelfCommitment(), &out.self_commitment)) {
     return FieldOutOfRange("selfCommitment");
-  }
-  if (!CopyOptional(reader.getSecondMaskKey(), &out.second_mask_key) ||
-      !CopyOptional(reader.getSecondSelfCommitment(), &out.second_self_commitment) ||
-      out.second_mask_key.has_value() != out.second_self_commitment.has_value()) {
-    return FieldOutOfRange("secondMaskKey");
   }
   return out;
 }
@@ -157,19 +152,17 @@ Result<Roster> ReadRoster(schema::Roster::Reader reader, const SecAggLimits& lim
   return out;
 }
 
-Result<Masked> ReadMasked(schema::Masked::Reader reader, const SecAggLimits& limits) {
-  Masked out;
-  out.dim = reader.getDim();
-  out.bits = reader.getBits();
-  if (out.dim != limits.dim || out.bits != limits.bits) return FieldOutOfRange("dim");
-  if (!CopyExactly(reader.getSession(), &out.session)) return FieldOutOfRange("session");
-  if (!CopyExactly(reader.getSharedHash(), &out.shared_hash)) return FieldOutOfRange("sharedHash");
-  const std::size_t len = PackedLen(out.dim, out.bits);
-  if (!CopyAtMost(reader.getPacked(), len, &out.packed) || out.packed.size() != len) {
-    return FieldOutOfRange("packed");
-  }
-  if (!CopyExactly(reader.getPackedHash(), &out.packed_hash)) return FieldOutOfRange("packedHash");
-  return out;
+// All but `packed`, which is still in the body.
+Result<ByteView> ReadMasked(schema::Masked::Reader reader, const SecAggLimits& limits,
+                            Masked* out) {
+  out->dim = reader.getDim();
+  out->bits = reader.getBits();
+  if (out->dim != limits.dim || out->bits != limits.bits) return FieldOutOfRange("dim");
+  if (!CopyExactly(reader.getSession(), &out->session)) return FieldOutOfRange("session");
+  if (!CopyExactly(reader.getSharedHash(), &out->shared_hash)) return FieldOutOfRange("sharedHash");
+  const ByteView packed = AsView(reader.getPacked());
+  if (packed.size() != PackedLen(limits.dim, limits.bits)) return FieldOutOfRange("packed");
+  return packed;
 }
 
 Result<UnmaskRequest> ReadUnmaskRequest(schema::UnmaskRequest::Reader reader,
@@ -196,19 +189,21 @@ Result<UnmaskRequest> ReadUnmaskRequest(schema::UnmaskRequest::Reader reader,
 Result<Unmask> ReadUnmask(schema::Unmask::Reader reader, const SecAggLimits& limits) {
   Unmask out;
   if (!CopyExactly(reader.getSession(), &out.session)) return FieldOutOfRange("session");
-  const auto list = reader.getShares();
-  if (list.size() > limits.roster_max) return FieldOutOfRange("shares");
-  out.shares.reserve(list.size());
+  const ByteView bytes = AsView(reader.getShares());
+  if (!AreRecords(bytes, kRevealedRecordLen, limits.roster_max)) return FieldOutOfRange("shares");
+  out.shares.reserve(bytes.size() / kRevealedRecordLen);
   Ascending order(limits.roster_max);
-  for (const auto item : list) {
+  ByteReader in(bytes);
+  while (in.remaining() > 0) {
     RevealedShare& revealed = out.shares.emplace_back();
-    revealed.index = item.getIndex();
-    const std::uint8_t kind = item.getKind();
-    if (!order.Take(revealed.index) || kind < 1 || kind > 2 ||
-        !CopyExactly(item.getShare(), revealed.share.mutable_view())) {
+    const auto index = in.U32();
+    const auto kind = in.U8();
+    if (!index || !order.Take(*index) || !kind || *kind < 1 || *kind > 2 ||
+        !Take(&in, revealed.share.mutable_view())) {
       return FieldOutOfRange("shares");
     }
-    revealed.kind = static_cast<ShareKind>(kind);
+    revealed.index = *index;
+    revealed.kind = static_cast<ShareKind>(*kind);
   }
   return out;
 }
@@ -246,7 +241,8 @@ Result<Shares> DecodeShares(ByteView body, const SecAggLimits& limits) {
   const auto convert = [&limits](schema::Shares::Reader reader) -> Result<Shares> {
     Shares out;
     if (!CopyExactly(reader.getSession(), &out.session)) return FieldOutOfRange("session");
-    if (!Read(reader.getItems(), limits.roster_max, &out.items)) return FieldOutOfRange("items");
+    if (!ReadSealed(AsView(reader.getItems()), limits.roster_max, &out.items))
+      return FieldOutOfRange("items");
     return out;
   };
   return ReadFlat<schema::Shares>(body, ReadLimits{}, convert);
@@ -260,17 +256,22 @@ Result<Inbox> DecodeInbox(ByteView body, const SecAggLimits& limits) {
     if (!CopyAtMost(reader.getShared(), BitmapLen(limits.roster_max), &out.shared)) {
       return FieldOutOfRange("shared");
     }
-    if (!Read(reader.getItems(), limits.roster_max, &out.items)) return FieldOutOfRange("items");
+    if (!ReadSealed(AsView(reader.getItems()), limits.roster_max, &out.items))
+      return FieldOutOfRange("items");
     return out;
   };
   return ReadFlat<schema::Inbox>(body, ReadLimits{}, convert);
 }
 
-Result<Masked> DecodeMasked(ByteView body, const SecAggLimits& limits) {
+Result<Masked> DecodeMasked(Bytes body, const SecAggLimits& limits) {
   if (!SoundLimits(limits)) return FieldOutOfRange("limits");
-  return ReadFlat<schema::Masked>(body, ReadLimits{}, [&limits](schema::Masked::Reader reader) {
-    return ReadMasked(reader, limits);
-  });
+  Masked out;
+  DEMUR_TRY(const ByteView packed,
+            ReadFlat<schema::Masked>(body, ReadLimits{}, [&](schema::Masked::Reader reader) {
+              return ReadMasked(reader, limits, &out);
+            }));
+  out.packed = KeepOnly(std::move(body), packed);
+  return out;
 }
 
 Result<ConfirmRequest> DecodeConfirmRequest(ByteView body, const SecAggLimits& limits) {

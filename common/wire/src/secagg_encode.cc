@@ -12,19 +12,17 @@ using internal::FirstSegmentWords;
 using internal::Flatten;
 
 constexpr std::size_t kFieldsLen = 512;         // fixed fields, pointers and hashes, about
-constexpr std::size_t kSealedItemLen = 256;     // one SealedShares in Cap'n Proto, about
 constexpr std::size_t kNeighbourItemLen = 128;  // one RosterNeighbour without its M1
-constexpr std::size_t kRevealedItemLen = 80;
 constexpr std::size_t kConfirmationItemLen = 128;
 constexpr std::size_t kAdvertiseLen = kMaxMemberCertificateLen + 512;  // an M1 body, at most
 constexpr std::size_t kSignedLen = 256;  // what a SignedBody adds to its body
 
-void Write(const SealedShares& item, schema::SealedShares::Builder out) {
-  out.setIndex(item.index);
-  out.setNonce(AsData(item.nonce));
-  out.setSealed(AsData(item.sealed));
-  out.setMaskShareHash(AsData(item.mask_share_hash));
-  out.setSelfShareHash(AsData(item.self_share_hash));
+Bytes Records(const std::vector<SealedShares>& items) {
+  ByteWriter out;
+  for (const SealedShares& item : items) {
+    out.U32(item.index).Raw(item.sealed).Raw(item.mask_share_hash).Raw(item.self_share_hash);
+  }
+  return std::move(out).bytes();
 }
 
 }  // namespace
@@ -49,10 +47,10 @@ std::uint32_t MaxSecAggFrameLen(FrameType type, const SecAggLimits& limits) noex
       body = n * (kNeighbourItemLen + kAdvertiseLen);
       break;
     case FrameType::kShares:
-      body = n * kSealedItemLen;
+      body = n * kSealedRecordLen;
       break;
     case FrameType::kInbox:
-      body = BitmapLen(limits.roster_max) + n * kSealedItemLen;
+      body = BitmapLen(limits.roster_max) + n * kSealedRecordLen;
       break;
     case FrameType::kMasked:
       body = PackedLen(limits.dim, limits.bits);
@@ -64,7 +62,7 @@ std::uint32_t MaxSecAggFrameLen(FrameType type, const SecAggLimits& limits) noex
       body = n * (kConfirmationItemLen + kMaxMemberCertificateLen);
       break;
     case FrameType::kUnmask:
-      body = n * kRevealedItemLen;
+      body = n * kRevealedRecordLen;
       break;
     case FrameType::kConfirm:
     case FrameType::kClose:
@@ -94,10 +92,6 @@ Bytes Encode(const Advertise& message) {
   root.setMaskKey(AsData(message.mask_key));
   root.setNonce(AsData(message.nonce));
   root.setSelfCommitment(AsData(message.self_commitment));
-  if (message.second_mask_key) root.setSecondMaskKey(AsData(*message.second_mask_key));
-  if (message.second_self_commitment) {
-    root.setSecondSelfCommitment(AsData(*message.second_self_commitment));
-  }
   return Flatten(builder);
 }
 
@@ -132,23 +126,22 @@ Bytes Encode(const Roster& message) {
 }
 
 Bytes Encode(const Shares& message) {
-  capnp::MallocMessageBuilder builder(
-      FirstSegmentWords(message.items.size() * kSealedItemLen, kFieldsLen));
+  const Bytes items = Records(message.items);
+  capnp::MallocMessageBuilder builder(FirstSegmentWords(items.size(), kFieldsLen));
   auto root = builder.initRoot<schema::Shares>();
   root.setSession(AsData(message.session));
-  auto items = root.initItems(static_cast<kj::uint>(message.items.size()));
-  for (kj::uint i = 0; i < items.size(); ++i) Write(message.items[i], items[i]);
+  root.setItems(AsData(items));
   return Flatten(builder);
 }
 
 Bytes Encode(const Inbox& message) {
+  const Bytes items = Records(message.items);
   capnp::MallocMessageBuilder builder(
-      FirstSegmentWords(message.shared.size() + message.items.size() * kSealedItemLen, kFieldsLen));
+      FirstSegmentWords(message.shared.size() + items.size(), kFieldsLen));
   auto root = builder.initRoot<schema::Inbox>();
   root.setSession(AsData(message.session));
   root.setShared(AsData(message.shared));
-  auto items = root.initItems(static_cast<kj::uint>(message.items.size()));
-  for (kj::uint i = 0; i < items.size(); ++i) Write(message.items[i], items[i]);
+  root.setItems(AsData(items));
   return Flatten(builder);
 }
 
@@ -161,7 +154,6 @@ Bytes Encode(const Masked& message) {
   root.setDim(message.dim);
   root.setBits(static_cast<std::uint8_t>(message.bits));
   root.setPacked(AsData(message.packed));
-  root.setPackedHash(AsData(message.packed_hash));
   return Flatten(builder);
 }
 
@@ -199,16 +191,15 @@ Bytes Encode(const UnmaskRequest& message) {
 }
 
 Bytes Encode(const Unmask& message) {
-  capnp::MallocMessageBuilder builder(
-      FirstSegmentWords(message.shares.size() * kRevealedItemLen, kFieldsLen));
+  ByteWriter shares;
+  for (const RevealedShare& revealed : message.shares) {
+    shares.U32(revealed.index).U8(static_cast<std::uint8_t>(revealed.kind));
+    shares.Raw(revealed.share.view());
+  }
+  capnp::MallocMessageBuilder builder(FirstSegmentWords(shares.bytes().size(), kFieldsLen));
   auto root = builder.initRoot<schema::Unmask>();
   root.setSession(AsData(message.session));
-  auto shares = root.initShares(static_cast<kj::uint>(message.shares.size()));
-  for (kj::uint i = 0; i < shares.size(); ++i) {
-    shares[i].setIndex(message.shares[i].index);
-    shares[i].setKind(static_cast<std::uint8_t>(message.shares[i].kind));
-    shares[i].setShare(AsData(message.shares[i].share.view()));
-  }
+  root.setShares(AsData(shares.bytes()));
   return Flatten(builder);
 }
 

@@ -14,18 +14,19 @@ Bytes Encode(const SignedBody& message) {
   return internal::Flatten(builder);
 }
 
-Result<SignedBody> DecodeSignedBody(ByteView bytes, std::size_t max_body_len) {
-  const auto convert = [max_body_len](schema::SignedBody::Reader reader) -> Result<SignedBody> {
-    SignedBody out;
+Result<SignedBody> DecodeSignedBody(Bytes bytes, std::size_t max_body_len) {
+  SignedBody out;
+  const auto convert = [&](schema::SignedBody::Reader reader) -> Result<ByteView> {
     if (!internal::CopyExactly(reader.getSignature(), &out.signature)) {
       return internal::FieldOutOfRange("signature");
     }
-    if (!internal::CopyAtMost(reader.getBody(), max_body_len, &out.body) || out.body.empty()) {
-      return internal::FieldOutOfRange("body");
-    }
-    return out;
+    const ByteView body = internal::AsView(reader.getBody());
+    if (body.empty() || body.size() > max_body_len) return internal::FieldOutOfRange("body");
+    return body;
   };
-  return internal::ReadFlat<schema::SignedBody>(bytes, {}, convert);
+  DEMUR_TRY(const ByteView body, internal::ReadFlat<schema::SignedBody>(bytes, {}, convert));
+  out.body = internal::KeepOnly(std::move(bytes), body);
+  return out;
 }
 
 }  // namespace demur::wire

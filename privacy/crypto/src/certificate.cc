@@ -3,140 +3,106 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <ctime>
+#include <chrono>
 #include <optional>
 #include <utility>
 
 #include "demur/base/file.h"
-#include "openssl.h"
+#include "der.h"
 #include "pem.h"
 
-// Reading and checking certificates. Making them is in certificate_issue.cc.
+// Reading and checking certificates. Making them is in certificate_issue.cc. They are read field by
+// field in the one form in which they are made, not with OpenSSL's X.509: that takes other forms
+// too, and decodes the key, the names and every extension a second time to find out.
 namespace demur::crypto {
 namespace {
 
-using internal::ForgetErrors;
-using internal::In;
-using internal::Key;
-using internal::X509Ptr;
-
-template <auto kFree>
-using FreedBy = internal::Free<kFree>;
-using Constraints = std::unique_ptr<BASIC_CONSTRAINTS, FreedBy<BASIC_CONSTRAINTS_free>>;
-using Usages = std::unique_ptr<EXTENDED_KEY_USAGE, FreedBy<EXTENDED_KEY_USAGE_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, FreedBy<GENERAL_NAMES_free>>;
-using Time = std::unique_ptr<ASN1_TIME, FreedBy<ASN1_TIME_free>>;
+using internal::DerReader;
 
 constexpr std::string_view kDevicePrefix = "demur-device-";
 
-Error Bad() {
-  ForgetErrors();
-  return Error(ErrorCode::kInvalidArgument, "not a certificate that demur uses");
-}
-Error Refused() {
-  ForgetErrors();
-  return Error(ErrorCode::kPermissionDenied, "certificate refused");
+Error Bad() { return Error(ErrorCode::kInvalidArgument, "not a certificate that demur uses"); }
+Error Refused() { return Error(ErrorCode::kPermissionDenied, "certificate refused"); }
+
+template <class... Byte>
+constexpr std::array<std::byte, sizeof...(Byte)> Der(Byte... bytes) {
+  return {std::byte(bytes)...};
 }
 
-// The whole input is one certificate of sane length, in the one encoding that DER has for it: what
-// OpenSSL reads it also takes in others, under which one certificate would be two to whoever hashes
-// it.
-X509Ptr Decode(ByteView der) {
-  if (der.empty() || der.size() > kCertificateMaxLen) return nullptr;
-  const unsigned char* at = In(der.data());
-  X509Ptr certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
-  if (certificate == nullptr || at != In(der.data()) + der.size()) return nullptr;
-  if (i2d_X509(certificate.get(), nullptr) != static_cast<int>(der.size())) return nullptr;
-  std::array<unsigned char, kCertificateMaxLen> again{};
-  unsigned char* to = again.data();
-  i2d_X509(certificate.get(), &to);
-  if (!std::equal(der.begin(), der.end(), std::as_bytes(std::span(again)).begin())) return nullptr;
-  return certificate;
-}
+constexpr auto kVersion3 = Der(0xa0, 0x03, 0x02, 0x01, 0x02);
+// The algorithm without parameters, both of the signature and of the key.
+constexpr auto kEd25519 = Der(0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70);
+constexpr auto kAllBitsUsed = Der(0x00);  // in front of the content of a bit string
+constexpr unsigned kBitString = 0x03;
+constexpr unsigned kExtensions = 0xa3;  // [3]
+constexpr auto kCommonName = Der(0x06, 0x03, 0x55, 0x04, 0x03);
+constexpr auto kOfExtension = Der(0x06, 0x03, 0x55, 0x1d);  // 2.5.29, the last number follows
+constexpr auto kCritical = Der(0x01, 0x01, 0xff);
 
-bool HasExtension(const X509* certificate, int nid) {
-  return X509_get_ext_by_NID(certificate, nid, -1) >= 0;
-}
+constexpr auto kSubjectKeyId = Der(14);
+constexpr auto kKeyUsage = Der(15);
+constexpr auto kAlternativeNames = Der(17);
+constexpr auto kBasicConstraints = Der(19);
+constexpr auto kAuthorityKeyId = Der(35);
+constexpr auto kExtendedKeyUsage = Der(37);
 
-struct IssuedExtension {
-  int nid;
-  bool critical;
+// What the extensions say of each kind.
+constexpr auto kIsAuthority = Der(0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01);  // path length behind
+constexpr auto kNoneBelow = Der(0x00);  // one level: an authority makes no authorities
+constexpr auto kIsLeaf = Der(0x30, 0x00);
+constexpr auto kSignsCertificates = Der(0x03, 0x02, 0x01, 0x06);  // and revocation lists
+constexpr auto kSignsMessages = Der(0x03, 0x02, 0x07, 0x80);
+constexpr auto kServesOnly =
+    Der(0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01);
+constexpr auto kAsksOnly =
+    Der(0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02);
+constexpr auto kSubjectKeyIdHead = Der(0x04, 0x14);
+constexpr auto kAuthorityKeyIdHead = Der(0x30, 0x16, 0x80, 0x14);
+constexpr std::size_t kKeyIdLen = 20;
+constexpr unsigned kDnsName = 0x82;    // [2]
+constexpr unsigned kIpAddress = 0x87;  // [7]
+
+// A certificate taken apart. The views point into it.
+struct Parts {
+  Certificate says;
+  ByteView signed_part;
+  Signature signature{};
+  ByteView issuer;  // names as they stand there
+  ByteView subject;
 };
-constexpr std::array<IssuedExtension, 6> kIssued = {{{NID_basic_constraints, true},
-                                                     {NID_key_usage, true},
-                                                     {NID_ext_key_usage, false},
-                                                     {NID_subject_key_identifier, false},
-                                                     {NID_authority_key_identifier, false},
-                                                     {NID_subject_alt_name, false}}};
 
-bool BelongsTo(CertificateKind kind, int nid) {
-  if (nid == NID_subject_alt_name) return kind == CertificateKind::kServer;
-  const bool of_leaf = nid == NID_ext_key_usage || nid == NID_authority_key_identifier;
-  return !of_leaf || kind != CertificateKind::kAuthority;
+template <std::size_t N>
+bool CopyExactly(const std::optional<ByteView>& from, std::array<std::byte, N>* to) {
+  if (!from || from->size() != N) return false;
+  std::copy(from->begin(), from->end(), to->begin());
+  return true;
 }
 
-// Exactly the extensions that certificate_issue.cc gives the kind, in its order. What we do not
-// understand might limit what the certificate is good for, so it is refused even when it is not
-// critical; what is missing or may be ignored is not the limit that others read there.
-bool HasItsExtensions(const X509* certificate, CertificateKind kind) {
-  int at = 0;
-  for (const IssuedExtension& issued : kIssued) {
-    if (!BelongsTo(kind, issued.nid)) continue;
-    X509_EXTENSION* extension = X509_get_ext(certificate, at++);  // null behind the last
-    if (extension == nullptr || OBJ_obj2nid(X509_EXTENSION_get_object(extension)) != issued.nid ||
-        (X509_EXTENSION_get_critical(extension) != 0) != issued.critical) {
-      return false;
-    }
-  }
-  return at == X509_get_ext_count(certificate);
-}
-
-// The kind that basic constraints, key usage and extended key usage agree on.
-std::optional<CertificateKind> KindOf(X509* certificate) {
-  const Constraints constraints(static_cast<BASIC_CONSTRAINTS*>(
-      X509_get_ext_d2i(certificate, NID_basic_constraints, nullptr, nullptr)));
-  if (constraints == nullptr || !HasExtension(certificate, NID_key_usage)) return std::nullopt;
-  const std::uint32_t key_usage = X509_get_key_usage(certificate);
-  const Usages usages(static_cast<EXTENDED_KEY_USAGE*>(
-      X509_get_ext_d2i(certificate, NID_ext_key_usage, nullptr, nullptr)));
-  if (constraints->ca != 0) {
-    if (key_usage != (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) return std::nullopt;
-    if (HasExtension(certificate, NID_ext_key_usage)) return std::nullopt;
-    // One level: an authority makes no authorities.
-    if (constraints->pathlen == nullptr || ASN1_INTEGER_get(constraints->pathlen) != 0) {
-      return std::nullopt;
-    }
-    return CertificateKind::kAuthority;
-  }
-  if (constraints->pathlen != nullptr) return std::nullopt;
-  if (key_usage != KU_DIGITAL_SIGNATURE) return std::nullopt;
-  if (usages == nullptr || sk_ASN1_OBJECT_num(usages.get()) != 1) return std::nullopt;
-  switch (OBJ_obj2nid(sk_ASN1_OBJECT_value(usages.get(), 0))) {
-    case NID_server_auth:
-      return CertificateKind::kServer;
-    case NID_client_auth:
-      return CertificateKind::kDevice;
-    default:
-      return std::nullopt;
-  }
-}
-
-// The single CN of a name that has nothing else.
-std::optional<std::string> CommonName(const X509_NAME* name) {
-  if (X509_NAME_entry_count(name) != 1) return std::nullopt;
-  const X509_NAME_ENTRY* entry = X509_NAME_get_entry(name, 0);
-  if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry)) != NID_commonName) return std::nullopt;
-  const ASN1_STRING* text = X509_NAME_ENTRY_get_data(entry);
-  const int type = ASN1_STRING_type(text);
-  if (type != V_ASN1_UTF8STRING && type != V_ASN1_PRINTABLESTRING) return std::nullopt;
-  std::string out(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-                  static_cast<std::size_t>(ASN1_STRING_length(text)));
+// A name with a single CN and nothing else; `whole` is as it stands there.
+std::optional<std::string> TakeName(DerReader* in, ByteView* whole) {
+  const auto name = in->TakeWhole(internal::kDerSequence);
+  if (!name) return std::nullopt;
+  DerReader sets(name->content);
+  const auto set = sets.Take(internal::kDerSet);
+  if (!set || !sets.empty()) return std::nullopt;
+  DerReader entries(*set);
+  const auto entry = entries.Take(internal::kDerSequence);
+  if (!entry || !entries.empty()) return std::nullopt;
+  DerReader fields(*entry);
+  if (!fields.Skip(kCommonName)) return std::nullopt;
+  const unsigned type = fields.next_tag();
+  if (type != internal::kDerUtf8 && type != internal::kDerPrintable) return std::nullopt;
+  const auto text = fields.Take(type);
+  if (!text || !fields.empty()) return std::nullopt;
+  const std::string_view out = AsText(*text);
   const bool fine =
       !out.empty() && out.size() <= kNameMaxLen &&
       std::all_of(out.begin(), out.end(), [](char c) { return c >= ' ' && c <= '~'; });
   if (!fine) return std::nullopt;
-  return out;
+  *whole = name->whole;
+  return std::string(out);
 }
 
 std::optional<DeviceNumber> DeviceOf(std::string_view name) {
@@ -152,23 +118,21 @@ std::optional<DeviceNumber> DeviceOf(std::string_view name) {
   return DeviceNumber(number);
 }
 
-bool AppendName(const GENERAL_NAME* name, ServerNames* out) {
-  if (name->type == GEN_DNS) {
-    const ASN1_IA5STRING* dns = name->d.dNSName;
-    std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(dns)),
-                     static_cast<std::size_t>(ASN1_STRING_length(dns)));
+bool AppendName(DerReader* in, ServerNames* out) {
+  if (in->next_tag() == kDnsName) {
+    const auto dns = in->Take(kDnsName);
+    if (!dns) return false;
+    const std::string_view text = AsText(*dns);
     const bool fine =
         !text.empty() && text.size() <= kNameMaxLen &&
         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") == std::string::npos;
-    if (fine) out->dns_names.push_back(std::move(text));
+    if (fine) out->dns_names.emplace_back(text);
     return fine;
   }
-  if (name->type != GEN_IPADD) return false;
-  const ASN1_OCTET_STRING* address = name->d.iPAddress;
-  const int len = ASN1_STRING_length(address);
-  if (len != 4 && len != 16) return false;
+  const auto address = in->Take(kIpAddress);
+  if (!address || (address->size() != 4 && address->size() != 16)) return false;
   std::array<char, INET6_ADDRSTRLEN> text{};
-  if (inet_ntop(len == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(address), text.data(),
+  if (inet_ntop(address->size() == 4 ? AF_INET : AF_INET6, address->data(), text.data(),
                 text.size()) == nullptr) {
     return false;
   }
@@ -176,79 +140,178 @@ bool AppendName(const GENERAL_NAME* name, ServerNames* out) {
   return true;
 }
 
-std::optional<ServerNames> NamesOf(const X509* certificate) {
-  const Names names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  ServerNames out;
-  if (names == nullptr || sk_GENERAL_NAME_num(names.get()) == 0) return std::nullopt;
-  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    if (!AppendName(sk_GENERAL_NAME_value(names.get(), i), &out)) return std::nullopt;
+bool ReadServerNames(const std::optional<ByteView>& extension, ServerNames* out) {
+  if (!extension) return false;
+  DerReader outer(*extension);
+  const auto list = outer.Take(internal::kDerSequence);
+  if (!list || list->empty() || !outer.empty()) return false;
+  DerReader names(*list);
+  while (!names.empty()) {
+    if (!AppendName(&names, out)) return false;
   }
-  return out;
+  return true;
 }
 
-// A time in the form that DER prescribes for it: what is written back must be what was read.
-std::optional<std::int64_t> UnixTime(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
-  const std::time_t seconds = timegm(&parts);
-  const Time written(ASN1_TIME_set(nullptr, seconds));
-  if (written == nullptr || ASN1_STRING_cmp(time, written.get()) != 0) return std::nullopt;
-  return static_cast<std::int64_t>(seconds);
+// Two digits of `text` from `at` on, or -1.
+int TwoDigits(std::string_view text, std::size_t at) {
+  const auto digit = [text](std::size_t i) { return text[i] >= '0' && text[i] <= '9'; };
+  return digit(at) && digit(at + 1) ? (text[at] - '0') * 10 + (text[at + 1] - '0') : -1;
 }
 
-bool ReadSerial(const X509* certificate, Serial* out) {
-  const ASN1_INTEGER* number = X509_get0_serialNumber(certificate);
-  if (ASN1_STRING_type(number) != V_ASN1_INTEGER ||
-      ASN1_STRING_length(number) != static_cast<int>(out->size())) {
+// A time in the form that DER prescribes for it: YYMMDDhhmmssZ up to 2049, then YYYYMMDDhhmmssZ.
+std::optional<std::int64_t> TakeTime(DerReader* in) {
+  constexpr std::size_t kLongLen = 15;
+  constexpr int kFirstYear = 1970;
+  constexpr int kFirstLongYear = 2050;
+  const bool is_long = in->next_tag() == internal::kDerGeneralizedTime;
+  const auto content = in->Take(is_long ? internal::kDerGeneralizedTime : internal::kDerUtcTime);
+  if (!content || content->empty()) return std::nullopt;
+  std::string text(AsText(*content));
+  if (!is_long) text.insert(0, text[0] < '5' ? "20" : "19");
+  if (text.size() != kLongLen || text.back() != 'Z') return std::nullopt;
+  std::array<int, kLongLen / 2> pairs{};  // century, year, month, day, hour, minute, second
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    pairs[i] = TwoDigits(text, 2 * i);
+    if (pairs[i] < 0) return std::nullopt;
+  }
+  const int year = pairs[0] * 100 + pairs[1];
+  const std::chrono::year_month_day day(std::chrono::year(year),
+                                        std::chrono::month(static_cast<unsigned>(pairs[2])),
+                                        std::chrono::day(static_cast<unsigned>(pairs[3])));
+  if (!day.ok() || pairs[4] > 23 || pairs[5] > 59 || pairs[6] > 59 ||
+      year < (is_long ? kFirstLongYear : kFirstYear)) {
+    return std::nullopt;
+  }
+  const std::chrono::sys_seconds time = std::chrono::sys_days(day) + std::chrono::hours(pairs[4]) +
+                                        std::chrono::minutes(pairs[5]) +
+                                        std::chrono::seconds(pairs[6]);
+  return time.time_since_epoch().count();
+}
+
+bool TakeValidity(DerReader* in, Validity* out) {
+  const auto content = in->Take(internal::kDerSequence);
+  if (!content) return false;
+  DerReader times(*content);
+  const auto not_before = TakeTime(&times);
+  const auto not_after = TakeTime(&times);
+  if (!not_before || !not_after || !times.empty() || *not_before > *not_after) return false;
+  *out = {*not_before, *not_after};
+  return true;
+}
+
+bool TakeSerial(DerReader* in, Serial* out) {
+  return CopyExactly(in->Take(internal::kDerInteger), out) &&
+         (out->front() & std::byte{0xc0}) == std::byte{0x40};  // as every serial is made
+}
+
+// The algorithm, then a bit string of N bytes: a key, or the signature.
+template <std::size_t N>
+bool TakeBits(DerReader* in, std::array<std::byte, N>* out) {
+  if (!in->Skip(kEd25519)) return false;
+  const auto content = in->Take(kBitString);
+  if (!content) return false;
+  DerReader bits(*content);
+  return bits.Skip(kAllBitsUsed) && CopyExactly(bits.TakeBytes(N), out) && bits.empty();
+}
+
+bool TakePublicKey(DerReader* in, PublicKey* out) {
+  const auto content = in->Take(internal::kDerSequence);
+  if (!content) return false;
+  DerReader fields(*content);
+  return TakeBits(&fields, out) && fields.empty();
+}
+
+// What the next extension says, if it is this one.
+std::optional<ByteView> TakeExtension(DerReader* in, ByteView id, bool critical) {
+  const auto content = in->Take(internal::kDerSequence);
+  if (!content) return std::nullopt;
+  DerReader fields(*content);
+  if (!fields.Skip(kOfExtension) || !fields.Skip(id)) return std::nullopt;
+  if (critical && !fields.Skip(kCritical)) return std::nullopt;
+  const auto says = fields.Take(internal::kDerOctets);
+  return fields.empty() ? says : std::nullopt;
+}
+
+bool Is(const std::optional<ByteView>& says, ByteView expected) {
+  return says && AsText(*says) == AsText(expected);
+}
+
+bool IsAuthorityOfLeaves(const std::optional<ByteView>& says) {
+  if (!says) return false;
+  DerReader in(*says);
+  return in.Skip(kIsAuthority) && in.Skip(kNoneBelow) && in.empty();
+}
+
+bool IsKeyId(const std::optional<ByteView>& says, ByteView head) {
+  if (!says) return false;
+  DerReader in(*says);
+  return in.Skip(head) && in.TakeBytes(kKeyIdLen) && in.empty();
+}
+
+// Exactly the extensions that certificate_issue.cc gives one kind, in its order. What we do not
+// understand might limit what the certificate is good for, so it is refused even when it is not
+// critical; what is missing or may be ignored is not the limit that others read there.
+bool ReadExtensions(ByteView list, Certificate* out) {
+  DerReader in(list);
+  const auto constraints = TakeExtension(&in, kBasicConstraints, true);
+  const auto usage = TakeExtension(&in, kKeyUsage, true);
+  const bool authority = IsAuthorityOfLeaves(constraints) && Is(usage, kSignsCertificates);
+  if (!authority) {
+    if (!Is(constraints, kIsLeaf) || !Is(usage, kSignsMessages)) return false;
+    const auto purpose = TakeExtension(&in, kExtendedKeyUsage, false);
+    if (!Is(purpose, kServesOnly) && !Is(purpose, kAsksOnly)) return false;
+    out->kind = Is(purpose, kServesOnly) ? CertificateKind::kServer : CertificateKind::kDevice;
+  } else {
+    out->kind = CertificateKind::kAuthority;
+  }
+  if (!IsKeyId(TakeExtension(&in, kSubjectKeyId, false), kSubjectKeyIdHead)) return false;
+  if (!authority && !IsKeyId(TakeExtension(&in, kAuthorityKeyId, false), kAuthorityKeyIdHead)) {
     return false;
   }
-  const auto* data = reinterpret_cast<const std::byte*>(ASN1_STRING_get0_data(number));
-  std::copy_n(data, out->size(), out->begin());
-  return (out->front() & std::byte{0xc0}) == std::byte{0x40};  // as every serial is made
+  if (out->kind == CertificateKind::kServer &&
+      !ReadServerNames(TakeExtension(&in, kAlternativeNames, false), &out->names)) {
+    return false;
+  }
+  return in.empty();
 }
 
-// Both places that name the signature algorithm, and the key, say Ed25519.
-bool IsEd25519(const X509* certificate, PublicKey* key) {
-  const EVP_PKEY* public_key = X509_get0_pubkey(certificate);
-  const X509_ALGOR* outer = nullptr;
-  X509_get0_signature(nullptr, &outer, certificate);
-  std::size_t len = key->size();
-  return public_key != nullptr && EVP_PKEY_get_id(public_key) == EVP_PKEY_ED25519 &&
-         EVP_PKEY_get_raw_public_key(public_key, internal::Out(key->data()), &len) == 1 &&
-         len == key->size() && X509_get_signature_nid(certificate) == NID_ED25519 &&
-         X509_ALGOR_cmp(outer, X509_get0_tbs_sigalg(certificate)) == 0;
+// What is signed.
+bool ReadSignedPart(ByteView content, Parts* out) {
+  DerReader in(content);
+  Certificate& says = out->says;
+  if (!in.Skip(kVersion3) || !TakeSerial(&in, &says.serial) || !in.Skip(kEd25519)) return false;
+  const auto issuer = TakeName(&in, &out->issuer);
+  if (!issuer || !TakeValidity(&in, &says.validity)) return false;
+  auto subject = TakeName(&in, &out->subject);
+  if (!subject || !TakePublicKey(&in, &says.public_key)) return false;
+  says.name = std::move(*subject);
+  const auto tagged = in.Take(kExtensions);
+  if (!tagged || !in.empty()) return false;
+  DerReader extensions(*tagged);
+  const auto list = extensions.Take(internal::kDerSequence);
+  return list && extensions.empty() && ReadExtensions(*list, &says);
 }
 
-Result<Certificate> Describe(X509* certificate) {
-  Certificate out;
-  const auto kind = KindOf(certificate);
-  const auto name = CommonName(X509_get_subject_name(certificate));
-  const auto not_before = UnixTime(X509_get0_notBefore(certificate));
-  const auto not_after = UnixTime(X509_get0_notAfter(certificate));
-  if (X509_get_version(certificate) != X509_VERSION_3 || !kind ||
-      !HasItsExtensions(certificate, *kind) || !name || !not_before || !not_after ||
-      *not_before > *not_after || !ReadSerial(certificate, &out.serial) ||
-      !IsEd25519(certificate, &out.public_key)) {
-    return Bad();
+std::optional<Parts> TakeApart(ByteView der) {
+  if (der.size() > kCertificateMaxLen) return std::nullopt;
+  DerReader outer(der);
+  const auto whole = outer.Take(internal::kDerSequence);
+  if (!whole || !outer.empty()) return std::nullopt;
+  Parts out;
+  DerReader in(*whole);
+  const auto signed_part = in.TakeWhole(internal::kDerSequence);
+  if (!signed_part || !TakeBits(&in, &out.signature) || !in.empty() ||
+      !ReadSignedPart(signed_part->content, &out)) {
+    return std::nullopt;
   }
-  const X509_NAME* subject = X509_get_subject_name(certificate);
-  if (*kind == CertificateKind::kAuthority &&
-      X509_NAME_cmp(subject, X509_get_issuer_name(certificate)) != 0) {
-    return Bad();
+  out.signed_part = signed_part->whole;
+  if (out.says.kind == CertificateKind::kAuthority && !Is(out.subject, out.issuer)) {
+    return std::nullopt;
   }
-  out.kind = *kind;
-  out.name = *name;
-  out.validity = {*not_before, *not_after};
-  if (*kind == CertificateKind::kServer) {
-    auto names = NamesOf(certificate);
-    if (!names) return Bad();
-    out.names = std::move(*names);
-  }
-  if (*kind == CertificateKind::kDevice) {
-    const auto device = DeviceOf(out.name);
-    if (!device) return Bad();
-    out.device = *device;
+  if (out.says.kind == CertificateKind::kDevice) {
+    const auto device = DeviceOf(out.says.name);
+    if (!device) return std::nullopt;
+    out.says.device = *device;
   }
   return out;
 }
@@ -272,50 +335,41 @@ std::string_view ToString(CertificateKind kind) noexcept {
 }
 
 Result<Certificate> ParseCertificate(ByteView der) {
-  const X509Ptr certificate = Decode(der);
-  if (certificate == nullptr) return Bad();
-  return Describe(certificate.get());
+  auto parts = TakeApart(der);
+  if (!parts) return Bad();
+  return std::move(parts->says);
 }
 
 struct CertificateVerifier::Issuer {
   Bytes der;
-  X509Ptr certificate;
-  Certificate parsed;
-  Key key;
+  Parts parts;  // of `der`
 };
 
 Result<CertificateVerifier> CertificateVerifier::Create(ByteView authority_der) {
   auto issuer = std::make_shared<Issuer>();
   issuer->der = ToBytes(authority_der);
-  issuer->certificate = Decode(authority_der);
-  if (issuer->certificate == nullptr) return Bad();
-  DEMUR_TRY(issuer->parsed, Describe(issuer->certificate.get()));
-  if (issuer->parsed.kind != CertificateKind::kAuthority) return Bad();
-  issuer->key = internal::PublicFromRaw(EVP_PKEY_ED25519, issuer->parsed.public_key);
-  if (issuer->key == nullptr) return internal::LibraryFailure();
+  auto parts = TakeApart(issuer->der);
+  if (!parts) return Bad();
+  issuer->parts = std::move(*parts);
+  if (issuer->parts.says.kind != CertificateKind::kAuthority) return Bad();
   return CertificateVerifier(std::move(issuer));
 }
 
 Result<Certificate> CertificateVerifier::Verify(ByteView der, std::int64_t now,
                                                 CertificateKind kind) const {
-  const Issuer& issuer = *issuer_;
-  const X509Ptr certificate = Decode(der);
-  if (certificate == nullptr) return Bad();
-  DEMUR_TRY(Certificate parsed, Describe(certificate.get()));
-  if (parsed.kind != kind) return Bad();
-  if (!IsValidAt(parsed.validity, now)) return Refused();
-  if (!IsValidAt(issuer.parsed.validity, now)) return Refused();
-  if (X509_NAME_cmp(X509_get_issuer_name(certificate.get()),
-                    X509_get_subject_name(issuer.certificate.get())) != 0) {
+  const Parts& issuer = issuer_->parts;
+  auto parts = TakeApart(der);
+  if (!parts) return Bad();
+  if (parts->says.kind != kind) return Bad();
+  if (!IsValidAt(parts->says.validity, now)) return Refused();
+  if (!IsValidAt(issuer.says.validity, now)) return Refused();
+  if (!Is(parts->issuer, issuer.subject)) return Refused();
+  if (!crypto::Verify(issuer.says.public_key, parts->signed_part, parts->signature)) {
     return Refused();
   }
-  if (X509_verify(certificate.get(), issuer.key.get()) != 1) return Refused();
   // One level only: an authority that another one signed is not the one that is pinned.
-  if (kind == CertificateKind::kAuthority &&
-      !std::equal(der.begin(), der.end(), issuer.der.begin(), issuer.der.end())) {
-    return Refused();
-  }
-  return parsed;
+  if (kind == CertificateKind::kAuthority && !Is(der, issuer_->der)) return Refused();
+  return std::move(parts->says);
 }
 
 Result<Certificate> VerifyCertificate(ByteView der, ByteView authority_der, std::int64_t now,

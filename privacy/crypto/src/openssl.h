@@ -24,7 +24,6 @@ using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Free<EVP_CIPHER_CTX_free>>
 using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Free<EVP_PKEY_CTX_free>>;
 using X509Ptr = std::unique_ptr<X509, Free<X509_free>>;
-using NamePtr = std::unique_ptr<X509_NAME, Free<X509_NAME_free>>;
 using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Free<X509_EXTENSION_free>>;
 
 // Looking an algorithm up costs more than using it on a short input, so each is fetched once and

@@ -62,7 +62,7 @@ Failure OpenMessage(const ClientConfig& config, const Hash256* session, event::M
                      message.type == FrameType::kUnmaskRequest;
   if (!known || (!early && session == nullptr)) return ClientAbort::kOutOfOrder;
   const auto limit = wire::MaxSecAggFrameLen(message.type, config.announcement().limits());
-  auto decoded = wire::DecodeSignedBody(message.frame, limit);
+  auto decoded = wire::DecodeSignedBody(std::move(message.frame), limit);
   if (!decoded) return ClientAbort::kMalformed;
   const Hash256& scope = early ? config.announcement().announce_hash : *session;
   out->body_hash = crypto::Sha256(decoded->body);

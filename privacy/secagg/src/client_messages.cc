@@ -17,7 +17,7 @@ namespace {
 
 using wire::FrameType;
 
-constexpr std::size_t kPlainLen = 8 + 2 * kSecretShareLen;  // u32 dealer, u32 holder, two shares
+constexpr std::size_t kPlainLen = 2 * kSecretShareLen;
 static_assert(kPlainLen + crypto::kAeadTagLen == wire::kShareSealedLen);
 static_assert(kSecretShareLen == wire::kShareLen);
 
@@ -167,14 +167,9 @@ bool SoundSurvivors(const Place& place, const MemberSet& set) {
          CountNeighboursIn(place, set) >= place.parameters.threshold;
 }
 
-SecretBytes SharePlaintext(std::uint32_t dealer, std::uint32_t holder, const SecretShare& mask,
-                           const SecretShare& self) {
+SecretBytes SharePlaintext(const SecretShare& mask, const SecretShare& self) {
   SecretBytes plain(kPlainLen);
-  ByteWriter header;
-  header.U32(dealer).U32(holder);
-  auto out = plain.mutable_view().begin();
-  out = std::copy(header.bytes().begin(), header.bytes().end(), out);
-  out = std::copy(mask.view().begin(), mask.view().end(), out);
+  const auto out = std::copy(mask.view().begin(), mask.view().end(), plain.mutable_view().begin());
   std::copy(self.view().begin(), self.view().end(), out);
   return plain;
 }
@@ -183,15 +178,11 @@ SecretBytes SharePlaintext(std::uint32_t dealer, std::uint32_t holder, const Sec
 // of; it then counts as not received.
 bool OpenShares(const Place& place, const Neighbour& dealer, const wire::SealedShares& item,
                 ReceivedShares* out) {
-  const auto plain = crypto::Open(dealer.open_key, item.nonce,
+  const auto plain = crypto::Open(dealer.open_key, kShareNonce,
                                   ShareAad(place.facts, dealer.index, place.index), item.sealed);
   if (!plain || plain->size() != kPlainLen) return false;
-  ByteWriter header;
-  header.U32(dealer.index).U32(place.index);
-  const ByteView view = plain->view();
-  if (!std::equal(header.bytes().begin(), header.bytes().end(), view.begin())) return false;
-  const ByteView mask = view.subspan(8, kSecretShareLen);
-  const ByteView self = view.subspan(8 + kSecretShareLen, kSecretShareLen);
+  const ByteView mask = plain->view().first(kSecretShareLen);
+  const ByteView self = plain->view().last(kSecretShareLen);
   using wire::ShareKind;
   if (HashShare(place.facts, dealer.index, place.index, ShareKind::kMask, mask) !=
           item.mask_share_hash ||
@@ -207,11 +198,10 @@ bool OpenShares(const Place& place, const Neighbour& dealer, const wire::SealedS
 
 Failure SealItem(const SessionFacts& facts, std::uint32_t dealer, std::uint32_t holder,
                  const SecretArray<32>& key, const SecretShare& mask, const SecretShare& self,
-                 RandomStream& coins, wire::SealedShares* out) {
+                 wire::SealedShares* out) {
   out->index = holder;
-  if (!coins.Fill(out->nonce)) return ClientAbort::kInternal;
-  const SecretBytes plain = SharePlaintext(dealer, holder, mask, self);
-  const auto sealed = crypto::Seal(key, out->nonce, ShareAad(facts, dealer, holder), plain.view());
+  const SecretBytes plain = SharePlaintext(mask, self);
+  const auto sealed = crypto::Seal(key, kShareNonce, ShareAad(facts, dealer, holder), plain.view());
   if (!sealed || sealed->size() != out->sealed.size()) return ClientAbort::kInternal;
   std::copy(sealed->begin(), sealed->end(), out->sealed.begin());
   out->mask_share_hash = HashShare(facts, dealer, holder, wire::ShareKind::kMask, mask.view());
@@ -288,7 +278,7 @@ Failure MakeShares(const ClientConfig& config, const state::Advertised& state, P
     if (!keys) return ClientAbort::kRoster;  // a key of low order
     neighbour.open_key = std::move(keys->from_peer);
     if (auto failure = SealItem(facts, place->index, neighbour.index, keys->to_peer,
-                                (*mask_shares)[i], (*self_shares)[i], *coins, &message.items[i])) {
+                                (*mask_shares)[i], (*self_shares)[i], &message.items[i])) {
       return failure;
     }
   }
@@ -321,8 +311,11 @@ Failure ReadInbox(const ClientConfig& config, const Place& place, ByteView body,
 Failure MakeMasked(const ClientConfig& config, const state::Ready& state,
                    std::vector<std::uint32_t> values, Frame* out, Hash256* body_hash) {
   const Place& place = state.place;
-  const SecretArray<32> own_key = SelfMaskKey(place.facts, state.self_seed, place.index);
-  if (!ApplyMask(own_key, MaskSign::kAdd, values)) return ClientAbort::kInternal;
+  std::vector<SecretArray<32>> keys;
+  std::vector<MaskSign> signs;
+  keys.reserve(place.neighbours.size() + 1);
+  keys.push_back(SelfMaskKey(place.facts, state.self_seed, place.index));
+  signs.push_back(MaskSign::kAdd);
   const KeyedMember self{place.index, state.mask.public_key};
   auto mask_key = crypto::X25519Agreement::Create(state.mask.private_key);
   if (!mask_key) return ClientAbort::kInternal;
@@ -330,22 +323,27 @@ Failure MakeMasked(const ClientConfig& config, const state::Ready& state,
   // to thin a member's masks by losing messages.
   for (const Neighbour& neighbour : place.neighbours) {
     if (!state.shared.Contains(neighbour.index)) continue;
-    const auto key =
-        PairMaskKey(place.facts, *mask_key, self, {neighbour.index, neighbour.mask_key});
+    auto key = PairMaskKey(place.facts, *mask_key, self, {neighbour.index, neighbour.mask_key});
     if (!key) return ClientAbort::kRoster;
-    const MaskSign sign = neighbour.index > place.index ? MaskSign::kAdd : MaskSign::kSubtract;
-    if (!ApplyMask(*key, sign, values)) return ClientAbort::kInternal;
+    keys.push_back(std::move(*key));
+    signs.push_back(neighbour.index > place.index ? MaskSign::kAdd : MaskSign::kSubtract);
   }
+  std::vector<MaskTerm> terms;  // together: one walk over the vector serves several
+  for (std::size_t i = 0; i < keys.size(); ++i) terms.push_back({&keys[i], signs[i]});
+  if (!ApplyMasks(terms, values)) return ClientAbort::kInternal;
   wire::Masked message;
   message.session = place.facts.session;
   message.shared_hash = crypto::Sha256(state.shared.bytes());
   message.dim = config.announcement().dim;
   message.bits = config.announcement().plan.encoding.bits;
   message.packed = Pack(values, message.bits);
-  message.packed_hash = crypto::Sha256(message.packed);
   Bytes body = wire::Encode(message);
   *body_hash = crypto::Sha256(body);
-  return Sign(config, FrameType::kMasked, place.facts.session, place.index, std::move(body), out);
+  auto made = SignBody(config.identity(), FrameType::kMasked, place.facts.session, place.index,
+                       std::move(body), *body_hash);
+  if (!made) return ClientAbort::kInternal;
+  *out = std::make_shared<const Bytes>(wire::Encode(*made));
+  return std::nullopt;
 }
 
 Failure ReadConfirmRequest(const ClientConfig& config, const state::Masked& state, ByteView body,

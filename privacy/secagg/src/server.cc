@@ -59,7 +59,7 @@ ServerTransition End(state::Unmasking&& s, Effects effects, const ServerConfig& 
 
 template <class State>
 ServerTransition EndOrWait(State&& s, Effects effects, const ServerConfig& config) {
-  if (Pending(s.core, s) == 0) return End(std::forward<State>(s), std::move(effects), config);
+  if (Pending(s.core, s, 1) == 0) return End(std::forward<State>(s), std::move(effects), config);
   return {std::forward<State>(s), std::move(effects), false};
 }
 
@@ -75,13 +75,13 @@ struct Received {
 // Form and signature. M1 is bound to the announcement, everything later to the session and to the
 // sender's place in it.
 Verdict OpenMessage(const ServerConfig& config, const Hash256* session, const Member& member,
-                    const event::Message& e, Received* out) {
+                    event::Message&& e, Received* out) {
   const bool early = e.type == FrameType::kAdvertise;
   const bool known = early || e.type == FrameType::kShares || e.type == FrameType::kMasked ||
                      e.type == FrameType::kConfirm || e.type == FrameType::kUnmask;
   if (!known || (!early && session == nullptr)) return Fault::kOutOfOrder;
   const auto limit = wire::MaxSecAggFrameLen(e.type, config.announcement().limits());
-  auto message = wire::DecodeSignedBody(e.frame, limit);
+  auto message = wire::DecodeSignedBody(std::move(e.frame), limit);
   if (!message) return Fault::kMalformed;
   const Hash256& scope = early ? config.announcement().announce_hash : *session;
   const std::uint32_t index = early ? kNoIndex : member.index;
@@ -108,7 +108,7 @@ Verdict Accept(state::Sharing& s, Member& member, Received&& m, const ServerConf
   return AcceptShares(config, s, member, m.message.body);
 }
 Verdict Accept(state::Masking& s, Member& member, Received&& m, const ServerConfig& config) {
-  return AcceptMasked(config, s, member, m.message.body);
+  return AcceptMasked(config, s, member, std::move(m.message.body));
 }
 Verdict Accept(state::Confirming& s, Member& member, Received&& m, const ServerConfig&) {
   return AcceptConfirm(s, member, m.message.body);
@@ -163,26 +163,26 @@ ServerTransition OnMessage(State&& s, event::Message&& e, const ServerConfig& co
     return Refuse(std::forward<State>(s));
   }
   Received received;
-  if (auto fault = OpenMessage(config, SessionOf(s), *member, e, &received)) {
+  if (auto fault = OpenMessage(config, SessionOf(s), *member, std::move(e), &received)) {
     return Exclude(std::forward<State>(s), *member, *fault, config);
   }
   for (const Accepted& accepted : member->accepted) {
-    if (accepted.type != e.type) continue;
+    if (accepted.type != received.type) continue;
     if (accepted.body_hash != received.body_hash) {
       return Exclude(std::forward<State>(s), *member, Fault::kSecondBody, config);
     }
     Effects effects;
-    Answer(s, e.type, *member, effects);
+    Answer(s, received.type, *member, effects);
     return {std::forward<State>(s), std::move(effects), false};
   }
-  if (!Awaits(s, e.type)) {
+  if (!Awaits(s, received.type)) {
     return Exclude(std::forward<State>(s), *member, Fault::kOutOfOrder, config);
   }
-  const Hash256 body_hash = received.body_hash;
+  const Accepted accepted{received.type, received.body_hash};
   if (auto fault = Accept(s, *member, std::move(received), config)) {
     return Exclude(std::forward<State>(s), *member, *fault, config);
   }
-  member->accepted.push_back({e.type, body_hash});
+  member->accepted.push_back(accepted);
   return EndOrWait(std::forward<State>(s), {}, config);
 }
 

@@ -64,7 +64,7 @@ Member* FindMember(Core& core, const MemberId& id) {
 
 Verdict CheckAdvertise(const ServerConfig& config, const MemberId& from, ByteView body) {
   const auto advertise = wire::DecodeAdvertise(body);
-  if (!advertise || advertise->second_mask_key) return Fault::kMalformed;
+  if (!advertise) return Fault::kMalformed;
   if (advertise->announce != config.announcement().announce_hash) return Fault::kWrongRound;
   if (advertise->identity_key != from) return Fault::kCertificate;
   const auto certified = config.check_certificate()(advertise->certificate);
@@ -92,15 +92,12 @@ Verdict AcceptShares(const ServerConfig& config, state::Sharing& state, const Me
 }
 
 Verdict AcceptMasked(const ServerConfig& config, state::Masking& state, const Member& member,
-                     ByteView body) {
-  const auto masked = wire::DecodeMasked(body, config.announcement().limits());
+                     Bytes body) {
+  const auto masked = wire::DecodeMasked(std::move(body), config.announcement().limits());
   if (!masked) return Fault::kMalformed;
   if (masked->session != state.frozen.facts.session) return Fault::kWrongRound;
   if (masked->shared_hash != crypto::Sha256(state.shared.bytes())) return Fault::kSurvivorSet;
-  if (masked->packed_hash != crypto::Sha256(masked->packed) ||
-      !UnpackAdd(masked->packed, masked->bits, state.sum)) {
-    return Fault::kBadVector;
-  }
+  if (!UnpackAdd(masked->packed, masked->bits, state.sum)) return Fault::kBadVector;
   state.survivors.Insert(member.index);
   return std::nullopt;
 }

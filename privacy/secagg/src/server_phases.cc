@@ -15,28 +15,28 @@ ServerTransition EndOrWait(State state, Effects effects, const ServerConfig& con
 
 template <>
 ServerTransition EndOrWait(state::Sharing state, Effects effects, const ServerConfig& config) {
-  if (Pending(state.core, state) == 0) {
+  if (Pending(state.core, state, 1) == 0) {
     return EndSharing(std::move(state), std::move(effects), config);
   }
   return {std::move(state), std::move(effects), false};
 }
 template <>
 ServerTransition EndOrWait(state::Masking state, Effects effects, const ServerConfig& config) {
-  if (Pending(state.core, state) == 0) {
+  if (Pending(state.core, state, 1) == 0) {
     return EndMasking(std::move(state), std::move(effects), config);
   }
   return {std::move(state), std::move(effects), false};
 }
 template <>
 ServerTransition EndOrWait(state::Confirming state, Effects effects, const ServerConfig& config) {
-  if (Pending(state.core, state) == 0) {
+  if (Pending(state.core, state, 1) == 0) {
     return EndConfirming(std::move(state), std::move(effects), config);
   }
   return {std::move(state), std::move(effects), false};
 }
 template <>
 ServerTransition EndOrWait(state::Unmasking state, Effects effects, const ServerConfig& config) {
-  if (Pending(state.core, state) == 0) {
+  if (Pending(state.core, state, 1) == 0) {
     return EndUnmasking(std::move(state), std::move(effects), config);
   }
   return {std::move(state), std::move(effects), false};
@@ -158,39 +158,45 @@ std::vector<DealtHashes> KeepHashes(const std::vector<Dealing>& dealings) {
   return out;
 }
 
-std::uint32_t CountWaiting(const Core& core, FrameType type) noexcept {
-  return static_cast<std::uint32_t>(
-      std::count_if(core.members.begin(), core.members.end(), [type](const Member& member) {
-        return member.standing == Standing::kActive && !HasAccepted(member, type);
-      }));
+std::uint32_t CountWaiting(const Core& core, FrameType type, std::uint32_t enough) noexcept {
+  std::uint32_t waiting = 0;
+  for (const Member& member : core.members) {
+    if (waiting == enough) break;
+    if (member.standing == Standing::kActive && !HasAccepted(member, type)) ++waiting;
+  }
+  return waiting;
 }
 
 }  // namespace
 
-std::uint32_t Pending(const Core& core, const state::Announced&) noexcept {
-  return CountWaiting(core, FrameType::kAdvertise);
+std::uint32_t Pending(const Core& core, const state::Announced&, std::uint32_t enough) noexcept {
+  return CountWaiting(core, FrameType::kAdvertise, enough);
 }
-std::uint32_t Pending(const Core& core, const state::Advertising&) noexcept {
-  return CountWaiting(core, FrameType::kAdvertise);
+std::uint32_t Pending(const Core& core, const state::Advertising&, std::uint32_t enough) noexcept {
+  return CountWaiting(core, FrameType::kAdvertise, enough);
 }
 // From here on whoever is not part of a set is no longer active.
-std::uint32_t Pending(const Core& core, const state::Sharing&) noexcept {
-  return CountWaiting(core, FrameType::kShares);
+std::uint32_t Pending(const Core& core, const state::Sharing&, std::uint32_t enough) noexcept {
+  return CountWaiting(core, FrameType::kShares, enough);
 }
-std::uint32_t Pending(const Core& core, const state::Masking&) noexcept {
-  return CountWaiting(core, FrameType::kMasked);
+std::uint32_t Pending(const Core& core, const state::Masking&, std::uint32_t enough) noexcept {
+  return CountWaiting(core, FrameType::kMasked, enough);
 }
 // Of the committee, and nobody once the quorum has signed.
-std::uint32_t Pending(const Core& core, const state::Confirming& state) noexcept {
+std::uint32_t Pending(const Core& core, const state::Confirming& state,
+                      std::uint32_t enough) noexcept {
   if (state.confirmations.size() >= state.frozen.parameters.quorum) return 0;
-  return static_cast<std::uint32_t>(std::count_if(
-      state.frozen.committee.begin(), state.frozen.committee.end(), [&](std::uint32_t index) {
-        const Member& member = core.members[state.frozen.roster[index].position];
-        return member.standing == Standing::kActive && !HasAccepted(member, FrameType::kConfirm);
-      }));
+  std::uint32_t waiting = 0;
+  for (const std::uint32_t index : state.frozen.committee) {
+    if (waiting == enough) break;
+    const Member& member = core.members[state.frozen.roster[index].position];
+    const bool active = member.standing == Standing::kActive;
+    if (active && !HasAccepted(member, FrameType::kConfirm)) ++waiting;
+  }
+  return waiting;
 }
-std::uint32_t Pending(const Core& core, const state::Unmasking&) noexcept {
-  return CountWaiting(core, FrameType::kUnmask);
+std::uint32_t Pending(const Core& core, const state::Unmasking&, std::uint32_t enough) noexcept {
+  return CountWaiting(core, FrameType::kUnmask, enough);
 }
 
 void StartTimer(Phase phase, Effects& effects, const ServerConfig& config) {

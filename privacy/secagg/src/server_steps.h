@@ -26,7 +26,7 @@ Verdict CheckAdvertise(const ServerConfig& config, const MemberId& from, ByteVie
 Verdict AcceptShares(const ServerConfig& config, state::Sharing& state, const Member& member,
                      ByteView body);
 Verdict AcceptMasked(const ServerConfig& config, state::Masking& state, const Member& member,
-                     ByteView body);
+                     Bytes body);
 // M7 from a member of the committee: signs `transcript`.
 Verdict CheckConfirm(const Frozen& frozen, const Hash256& transcript, const Member& member,
                      ByteView body, wire::Confirm* out);
@@ -51,13 +51,21 @@ Frame MakeClose(const ServerConfig& config, wire::CloseStatus status, const Hash
 // --- Ends of phases (server_phases.cc)
 // --------------------------------------------------------------
 
-// Active members without an answer to the phase.
-std::uint32_t Pending(const Core& core, const state::Announced&) noexcept;
-std::uint32_t Pending(const Core& core, const state::Advertising&) noexcept;
-std::uint32_t Pending(const Core& core, const state::Sharing&) noexcept;
-std::uint32_t Pending(const Core& core, const state::Masking& state) noexcept;
-std::uint32_t Pending(const Core& core, const state::Confirming& state) noexcept;
-std::uint32_t Pending(const Core& core, const state::Unmasking& state) noexcept;
+// Active members without an answer to the phase. Counting stops at `enough`: whether there is any
+// is asked at every message.
+inline constexpr std::uint32_t kAllOfThem = ~std::uint32_t{0};
+std::uint32_t Pending(const Core& core, const state::Announced&,
+                      std::uint32_t enough = kAllOfThem) noexcept;
+std::uint32_t Pending(const Core& core, const state::Advertising&,
+                      std::uint32_t enough = kAllOfThem) noexcept;
+std::uint32_t Pending(const Core& core, const state::Sharing&,
+                      std::uint32_t enough = kAllOfThem) noexcept;
+std::uint32_t Pending(const Core& core, const state::Masking& state,
+                      std::uint32_t enough = kAllOfThem) noexcept;
+std::uint32_t Pending(const Core& core, const state::Confirming& state,
+                      std::uint32_t enough = kAllOfThem) noexcept;
+std::uint32_t Pending(const Core& core, const state::Unmasking& state,
+                      std::uint32_t enough = kAllOfThem) noexcept;
 
 // Each ends its phase, whoever is missing, and goes on until somebody is waited for again.
 ServerTransition EndAdvertising(Core core, Effects effects, const ServerConfig& config);

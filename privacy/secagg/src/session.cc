@@ -15,23 +15,26 @@ namespace label = crypto::label;
 
 Error BadSignature() { return Error(ErrorCode::kPermissionDenied, "secagg: bad signature"); }
 
-Bytes InputOf(wire::FrameType type, const Hash256& scope, std::uint32_t index,
-              const Hash256& body_hash) {
+}  // namespace
+
+Bytes SigningInput(wire::FrameType type, const Hash256& scope, std::uint32_t index,
+                   const Hash256& body_hash) {
   ByteWriter input;
   input.Text(label::kSecAggSignature).U16(static_cast<std::uint16_t>(type)).Raw(scope);
   input.U32(index).Raw(body_hash);
   return std::move(input).bytes();
 }
 
-}  // namespace
-
-Bytes SigningInput(wire::FrameType type, const Hash256& scope, std::uint32_t index, ByteView body) {
-  return InputOf(type, scope, index, crypto::Sha256(body));
-}
-
 Result<wire::SignedBody> SignMessage(const crypto::Ed25519KeyPair& key, wire::FrameType type,
                                      const Hash256& scope, std::uint32_t index, Bytes body) {
-  DEMUR_TRY(const auto signature, crypto::Sign(key, SigningInput(type, scope, index, body)));
+  const Hash256 body_hash = crypto::Sha256(body);
+  return SignBody(key, type, scope, index, std::move(body), body_hash);
+}
+
+Result<wire::SignedBody> SignBody(const crypto::Ed25519KeyPair& key, wire::FrameType type,
+                                  const Hash256& scope, std::uint32_t index, Bytes body,
+                                  const Hash256& body_hash) {
+  DEMUR_TRY(const auto signature, crypto::Sign(key, SigningInput(type, scope, index, body_hash)));
   return wire::SignedBody{std::move(body), signature};
 }
 
@@ -42,12 +45,12 @@ bool VerifyMessage(const crypto::PublicKey& key, wire::FrameType type, const Has
 
 bool VerifyBody(const crypto::PublicKey& key, wire::FrameType type, const Hash256& scope,
                 std::uint32_t index, const Hash256& body_hash, const crypto::Signature& signature) {
-  return crypto::Verify(key, InputOf(type, scope, index, body_hash), signature);
+  return crypto::Verify(key, SigningInput(type, scope, index, body_hash), signature);
 }
 
 Result<Announcement> OpenAnnouncement(ByteView frame, const crypto::PublicKey& server_key,
                                       const wire::PlanLimits& limits) {
-  DEMUR_TRY(const auto message, wire::DecodeSignedBody(frame, wire::kMaxAnnounceLen));
+  DEMUR_TRY(const auto message, wire::DecodeSignedBody(ToBytes(frame), wire::kMaxAnnounceLen));
   if (!VerifyMessage(server_key, wire::FrameType::kAnnounce, Hash256{}, kNoIndex, message)) {
     return BadSignature();
   }

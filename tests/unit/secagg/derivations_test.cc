@@ -62,7 +62,8 @@ TEST(Derivations, SignedStringIsPrefixTypeScopeIndexBodyHash) {
   const Bytes body = ToBytes(AsBytes("body"));
   ByteWriter input;
   input.Text("fsa1").U16(13).Raw(Filled(9)).U32(7).Raw(crypto::Sha256(body));
-  EXPECT_EQ(SigningInput(wire::FrameType::kShares, Filled(9), 7, body), input.bytes());
+  EXPECT_EQ(SigningInput(wire::FrameType::kShares, Filled(9), 7, crypto::Sha256(body)),
+            input.bytes());
 }
 
 TEST(Derivations, ASignatureHoldsForItsTypeScopeIndexAndBodyOnly) {

@@ -35,7 +35,7 @@ Bytes Changed(ByteView frame, std::size_t at) {
 }
 // The envelope opens to the very body and signature of `good`.
 bool SaysTheSame(ByteView frame, ByteView good) {
-  const auto opened = wire::DecodeSignedBody(frame, 1U << 24);
+  const auto opened = wire::DecodeSignedBody(ToBytes(frame), 1U << 24);
   const auto expected = Opened(good);
   return opened && opened->body == expected.body && opened->signature == expected.signature;
 }

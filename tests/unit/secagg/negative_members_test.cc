@@ -180,7 +180,6 @@ TEST(SecAggNegative, share_swap_aad) {
   ASSERT_EQ(received(honest), 19U);
   wire::Inbox inbox = honest;
   std::swap(inbox.items[2].sealed, inbox.items[5].sealed);
-  std::swap(inbox.items[2].nonce, inbox.items[5].nonce);
   EXPECT_EQ(received(inbox), 17U) << "another dealer's";
   // What the same dealer sealed for somebody else, hashes and all.
   inbox = honest;
@@ -206,6 +205,37 @@ TEST(SecAggNegative, share_swap_aad) {
   for (std::size_t i = 0; i < 9; ++i) mixed.items[i].sealed[0] ^= std::byte{1};
   EXPECT_TRUE(
       Fails(Give(r, 0, "shared", FrameType::kInbox, AsFrame(mixed, r)), ClientAbort::kShares));
+}
+
+// The nonce of a sealed share is a constant, so a key must never seal twice: a device deals for one
+// roster, and no two channels have the same key, of whichever session, dealer or holder.
+TEST(SecAggNegative, one_roster_one_seal) {
+  Recording& r = Complete();
+  wire::Roster other = secagg::RosterOf(0, r);
+  other.neighbours.pop_back();
+  EXPECT_TRUE(
+      Fails(Give(r, 0, "shared", FrameType::kRoster, AsFrame(other, r)), ClientAbort::kSecondBody));
+
+  std::vector<crypto::X25519KeyPair> pairs;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    pairs.push_back(
+        *KeyPairFromSeed(r.announcement().announce_hash, r.session().SecretsOf(i).channel_seed));
+  }
+  std::set<Bytes> keys;
+  for (const int session : {1, 2}) {  // of one announcement: another roster, or another nonce
+    SessionFacts facts{r.announcement().announce_hash, r.announcement().params_hash, {}, {}, {}, 4};
+    facts.session.fill(std::byte(session));
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      auto own = *crypto::X25519Agreement::Create(pairs[i].private_key);
+      for (std::uint32_t j = 0; j < 4; ++j) {
+        if (j == i) continue;
+        const auto channel =
+            DeriveChannel(facts, own, {i, pairs[i].public_key}, {j, pairs[j].public_key});
+        ASSERT_OK(channel);
+        EXPECT_TRUE(keys.insert(ToBytes(channel->to_peer.view())).second) << i << " to " << j;
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ inline Bytes SignedFrame(const crypto::Ed25519KeyPair& key, wire::FrameType type
 }
 
 inline wire::SignedBody Opened(ByteView frame) {
-  auto message = wire::DecodeSignedBody(frame, 1U << 24);
+  auto message = wire::DecodeSignedBody(ToBytes(frame), 1U << 24);
   EXPECT_OK(message);
   return std::move(*message);
 }

@@ -150,7 +150,7 @@ Bytes OtherBody(FrameType type, Recording& r = Reference()) {
   }
   if (type == FrameType::kShares) {
     auto message = wire::DecodeShares(body, limits);
-    message->items[0].nonce[0] ^= std::byte{1};
+    message->items[0].sealed[0] ^= std::byte{1};
     return r.AsDevice(0, type, wire::Encode(*message));
   }
   if (type == FrameType::kConfirm) {  // a good signature, over something else
@@ -160,7 +160,6 @@ Bytes OtherBody(FrameType type, Recording& r = Reference()) {
   }
   auto message = wire::DecodeMasked(body, limits);
   message->packed[0] ^= std::byte{1};
-  message->packed_hash = crypto::Sha256(message->packed);
   return r.AsDevice(0, type, wire::Encode(*message));
 }
 

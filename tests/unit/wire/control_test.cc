@@ -131,7 +131,8 @@ TEST(SignedBodyTest, KeepsTheExactBytes) {
   message.signature.fill(std::byte{0x88});
   ASSERT_OK_AND_ASSIGN(const SignedBody back, DecodeSignedBody(Encode(message), 37));
   EXPECT_EQ(back, message);
-  ExpectHardened(Encode(message), [](ByteView bytes) { return DecodeSignedBody(bytes, 37); });
+  ExpectHardened(Encode(message),
+                 [](ByteView bytes) { return DecodeSignedBody(ToBytes(bytes), 37); });
 }
 TEST(SignedBodyTest, BodyOverTheLimitAndEmptyBodyAreRefused) {
   EXPECT_ERROR(DecodeSignedBody(Encode(SignedBody{Bytes(37), {}}), 36),

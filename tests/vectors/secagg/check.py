@@ -155,7 +155,6 @@ class Session:
             key = self.channel_key(dealer, holder, m["channel"], self.members[holder]["channel_key"])
             ends = u32(dealer) + u32(holder)
             aad = b"fsa1/M3" + self.session + self.root + ends + self.params_hash
-            nonce = coins.take(12)
             out[holder] = {
                 "holder": holder,
                 "channel_key": key,
@@ -164,14 +163,13 @@ class Session:
                 "self_share": own[i],
                 "mask_share_hash": self.share_hash(dealer, holder, MASK, mask[i]),
                 "self_share_hash": self.share_hash(dealer, holder, SELF, own[i]),
-                "nonce": nonce,
-                "sealed": fsa1.gcm_seal(key, nonce, aad, ends + mask[i] + own[i]),
+                "sealed": fsa1.gcm_seal(key, bytes(12), aad, mask[i] + own[i]),
             }
         return out
 
     @staticmethod
     def item(index, dealt):
-        fields = ["nonce", "sealed", "mask_share_hash", "self_share_hash"]
+        fields = ["sealed", "mask_share_hash", "self_share_hash"]
         return (index, *[dealt[field] for field in fields])
 
     def deal(self):
@@ -193,9 +191,8 @@ class Session:
         one = self.dealt[dealer][holder]
         private, peer = self.members[holder]["channel"], self.members[dealer]["channel_key"]
         key = self.channel_key(dealer, holder, private, peer)
-        plain = fsa1.gcm_open(key, one["nonce"], one["aad"], one["sealed"])
-        assert plain[:8] == u32(dealer) + u32(holder)
-        return {MASK: plain[8:48], SELF: plain[48:]}
+        plain = fsa1.gcm_open(key, bytes(12), one["aad"], one["sealed"])
+        return {MASK: plain[:40], SELF: plain[40:]}
 
     def pair_key(self, one, other, private):
         low, high = sorted((one, other))
@@ -223,7 +220,7 @@ class Session:
                 sign = 1 if j > i else -1
                 values = [v + sign * w for v, w in zip(values, words, strict=True)]
             packed = self.packed[i] = fsa1.pack(values, bits)
-            fields = [sha256(self.shared_bits), dim, bits, packed, sha256(packed)]
+            fields = [sha256(self.shared_bits), dim, bits, packed]
             self.from_member(i, 5, messages.masked(self.session, *fields))
         self.survivors_bits = fsa1.bitmap(self.survivors, self.n)
 

@@ -4,9 +4,7 @@ from capnp_flat import List, decode, encode
 SERVER = "server"
 NEIGHBOUR = (1, 2)
 COMMITTEE = (1, 2)
-SEALED = (1, 4)
 CONFIRMATION = (1, 2)
-REVEALED = (1, 1)
 
 
 def signed(body, signature):
@@ -24,7 +22,7 @@ def announce(plan, nonce_commitment):
 
 def advertise(announce_hash, m):
     fields = [m["identity_key"], m["certificate"], m["channel_key"], m["mask_key"]]
-    return encode([], [announce_hash, *fields, m["nonce"], m["self_commitment"], None, None])
+    return encode([], [announce_hash, *fields, m["nonce"], m["self_commitment"]])
 
 
 def roster(nonce, size, root, index, shown, committee, proof):
@@ -35,8 +33,8 @@ def roster(nonce, size, root, index, shown, committee, proof):
 
 
 def _sealed(items):
-    """items: (index, nonce, sealed, mask share hash, self share hash)."""
-    return List(*SEALED, [([index], list(fields)) for index, *fields in items])
+    """Records of 132 bytes. items: (index, sealed, mask share hash, self share hash)."""
+    return b"".join(index.to_bytes(4, "big") + b"".join(fields) for index, *fields in items)
 
 
 def shares(session, items):
@@ -47,8 +45,8 @@ def inbox(session, shared, items):
     return encode([], [session, shared, _sealed(items)])
 
 
-def masked(session, shared_hash, dim, bits, packed, packed_hash):
-    return encode([dim | bits << 32], [session, shared_hash, packed, packed_hash])
+def masked(session, shared_hash, dim, bits, packed):
+    return encode([dim | bits << 32], [session, shared_hash, packed])
 
 
 def confirm_request(session, survivors):
@@ -66,9 +64,9 @@ def unmask_request(session, confirmations):
 
 
 def unmask(session, revealed):
-    """revealed: (dealer, kind, share)."""
-    items = [([dealer | kind << 32], [share]) for dealer, kind, share in revealed]
-    return encode([], [session, List(*REVEALED, items)])
+    """Records of 45 bytes. revealed: (dealer, kind, share)."""
+    records = [dealer.to_bytes(4, "big") + bytes([kind]) + share for dealer, kind, share in revealed]
+    return encode([], [session, b"".join(records)])
 
 
 def close(announce_hash, status, result_hash):
@@ -76,9 +74,9 @@ def close(announce_hash, status, result_hash):
 
 
 def read_unmask(body):
-    return [
-        (item.unsigned(0, 4), item.unsigned(4, 1), item.data(0)) for item in decode(body).structs(1)
-    ]
+    shares = decode(body).data(1)
+    records = [shares[at : at + 45] for at in range(0, len(shares), 45)]
+    return [(int.from_bytes(one[:4], "big"), one[4], one[5:]) for one in records]
 
 
 def read_plan(plan):

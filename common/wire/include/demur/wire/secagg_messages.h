@@ -3,7 +3,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "demur/base/bytes.h"
@@ -23,10 +22,12 @@
 // judge. Pure functions; safe from several threads.
 namespace demur::wire {
 
-inline constexpr std::size_t kShareLen = 40;                   // Shamir share of a 32-byte secret
-inline constexpr std::size_t kShareHashLen = 16;               // bytes kept of its SHA-256
-inline constexpr std::size_t kShareNonceLen = 12;              // AES-GCM
-inline constexpr std::size_t kShareSealedLen = 104;            // 88 bytes of plaintext and the tag
+inline constexpr std::size_t kShareLen = 40;        // Shamir share of a 32-byte secret
+inline constexpr std::size_t kShareHashLen = 16;    // bytes kept of its SHA-256
+inline constexpr std::size_t kShareSealedLen = 96;  // two shares and the tag
+// Items of M3 and M4: index, sealed, two hashes. Items of M9: index, kind, share.
+inline constexpr std::size_t kSealedRecordLen = 4 + kShareSealedLen + 2 * kShareHashLen;
+inline constexpr std::size_t kRevealedRecordLen = 4 + 1 + kShareLen;
 inline constexpr std::size_t kMaxMemberCertificateLen = 2048;  // DER
 inline constexpr std::uint32_t kMaxAnnounceLen = 1U << 22;     // M0 body: a plan lists slice rows
 inline constexpr std::uint32_t kMaxRosterSize = 1'000'000;
@@ -65,9 +66,6 @@ struct Advertise {
   PublicKey mask_key{};       // X25519, pair masks
   Hash256 nonce{};            // feeds the roster's root
   Hash256 self_commitment{};  // comB, commits to the self mask seed
-  // A second pair for rounds with two sums; both there or both absent.
-  std::optional<PublicKey> second_mask_key;
-  std::optional<Hash256> second_self_commitment;
 
   friend bool operator==(const Advertise&, const Advertise&) = default;
 };
@@ -98,10 +96,9 @@ struct Roster {
   friend bool operator==(const Roster&, const Roster&) = default;
 };
 
-// M3.
+// M3. On the wire a record of kSealedRecordLen bytes.
 struct SealedShares {
   std::uint32_t index = 0;  // M3: the holder; M4: the dealer
-  std::array<std::byte, kShareNonceLen> nonce{};
   std::array<std::byte, kShareSealedLen> sealed{};
   ShareHash mask_share_hash{};
   ShareHash self_share_hash{};
@@ -130,8 +127,7 @@ struct Masked {
   Hash256 shared_hash{};  // SHA-256(U2)
   std::uint32_t dim = 0;
   std::uint32_t bits = 0;
-  Bytes packed;           // exactly PackedLen(dim, bits)
-  Hash256 packed_hash{};  // SHA-256(packed)
+  Bytes packed;  // exactly PackedLen(dim, bits)
 
   friend bool operator==(const Masked&, const Masked&) = default;
 };
@@ -169,7 +165,7 @@ struct UnmaskRequest {
 
 // M9. Never renumber.
 enum class ShareKind : std::uint8_t { kMask = 1, kSelf = 2 };
-struct RevealedShare {
+struct RevealedShare {      // on the wire a record of kRevealedRecordLen bytes
   std::uint32_t index = 0;  // the dealer
   ShareKind kind = ShareKind::kMask;
   SecretArray<kShareLen> share;
@@ -211,8 +207,9 @@ Result<Advertise> DecodeAdvertise(ByteView body);
 Result<Roster> DecodeRoster(ByteView body, const SecAggLimits& limits);
 Result<Shares> DecodeShares(ByteView body, const SecAggLimits& limits);
 Result<Inbox> DecodeInbox(ByteView body, const SecAggLimits& limits);
-// Also kInvalidArgument: dim and bits are not those of the limits.
-Result<Masked> DecodeMasked(ByteView body, const SecAggLimits& limits);
+// Takes the body, and `packed` stays in it. Also kInvalidArgument: dim and bits are not those of
+// the limits.
+Result<Masked> DecodeMasked(Bytes body, const SecAggLimits& limits);
 Result<ConfirmRequest> DecodeConfirmRequest(ByteView body, const SecAggLimits& limits);
 Result<Confirm> DecodeConfirm(ByteView body);
 Result<UnmaskRequest> DecodeUnmaskRequest(ByteView body, const SecAggLimits& limits);

@@ -23,8 +23,8 @@ struct SignedBody {
 };
 
 Bytes Encode(const SignedBody& message);
-// Checks the form only, NOT the signature.
+// Checks the form only, NOT the signature. Takes the bytes, and the body stays in them.
 // kInvalidArgument: malformed, or a body of more than `max_body_len` bytes, or an empty one.
-Result<SignedBody> DecodeSignedBody(ByteView bytes, std::size_t max_body_len);
+Result<SignedBody> DecodeSignedBody(Bytes bytes, std::size_t max_body_len);
 
 }  // namespace demur::wire

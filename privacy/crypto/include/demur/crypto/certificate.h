@@ -77,8 +77,8 @@ Result<Certificate> ParseCertificate(ByteView der);
 Result<Certificate> VerifyCertificate(ByteView der, ByteView authority_der, std::int64_t now,
                                       CertificateKind kind);
 
-// The same against one authority, which is read once: a quarter of the time of a check otherwise
-// goes there. Immutable; copies share it and may be used from several threads.
+// The same against one authority, which is read once. Immutable; copies share it and may be used
+// from several threads.
 class CertificateVerifier {
  public:
   // kInvalidArgument: not an authority's certificate. Whether it is valid is Verify's to say.

@@ -21,8 +21,8 @@ inline constexpr std::string_view kSecAggConfirm = "fsa1/confirm";      // hash:
 inline constexpr std::string_view kSecAggConfirmed = "fsa1/confirmed";  // signature over T
 inline constexpr std::string_view kSecAggRest = "fsa1/rest";            // hash: behind a roster key
 inline constexpr std::string_view kSecAggShareHash = "fsa1/share-hash";  // hash: share in M3
-inline constexpr std::string_view kSecAggCoins = "fsa1/coins";  // HKDF info: polynomials, nonces
-inline constexpr std::string_view kSecAggSignature = "fsa1";    // prefix of signed messages
+inline constexpr std::string_view kSecAggCoins = "fsa1/coins";           // HKDF info: polynomials
+inline constexpr std::string_view kSecAggSignature = "fsa1";  // prefix of signed messages
 
 // Enrolment.
 inline constexpr std::string_view kCertifyRequest = "demur/certify-request/1";  // signature

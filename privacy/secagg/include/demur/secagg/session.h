@@ -8,6 +8,7 @@
 #include "demur/base/bytes.h"
 #include "demur/base/result.h"
 #include "demur/base/secret.h"
+#include "demur/crypto/aead.h"
 #include "demur/crypto/keys.h"
 #include "demur/model/plan.h"
 #include "demur/secagg/member_set.h"
@@ -23,15 +24,20 @@ namespace demur::secagg {
 // The roster index in the signature of a message whose sender has none: M1, and the coordinator.
 inline constexpr std::uint32_t kNoIndex = ~std::uint32_t{0};
 
-// The string a signature covers: "fsa1", u16 frame type, scope, u32 index, SHA-256(body).
-// `scope` is 32 zero bytes for M0, A for M1, M2 and M10, the session id for the others.
-Bytes SigningInput(wire::FrameType type, const Hash256& scope, std::uint32_t index, ByteView body);
+// The string a signature covers: "fsa1", u16 frame type, scope, u32 index, body_hash =
+// SHA-256(body). `scope` is 32 zero bytes for M0, A for M1, M2 and M10, the session id for the
+// others.
+Bytes SigningInput(wire::FrameType type, const Hash256& scope, std::uint32_t index,
+                   const Hash256& body_hash);
 // kInternal: the library failed.
 Result<wire::SignedBody> SignMessage(const crypto::Ed25519KeyPair& key, wire::FrameType type,
                                      const Hash256& scope, std::uint32_t index, Bytes body);
 bool VerifyMessage(const crypto::PublicKey& key, wire::FrameType type, const Hash256& scope,
                    std::uint32_t index, const wire::SignedBody& message);
-// The same for somebody who needs SHA-256(body) anyway: an M5 takes as long to hash as to sign for.
+// Both for somebody who needs SHA-256(body) anyway: an M5 takes as long to hash as to sign for.
+Result<wire::SignedBody> SignBody(const crypto::Ed25519KeyPair& key, wire::FrameType type,
+                                  const Hash256& scope, std::uint32_t index, Bytes body,
+                                  const Hash256& body_hash);
 bool VerifyBody(const crypto::PublicKey& key, wire::FrameType type, const Hash256& scope,
                 std::uint32_t index, const Hash256& body_hash, const crypto::Signature& signature);
 
@@ -112,6 +118,10 @@ struct ChannelKeys {
 // kInvalidArgument: the peer's key is of low order.
 Result<ChannelKeys> DeriveChannel(const SessionFacts& facts, crypto::X25519Agreement& own_key,
                                   const KeyedMember& self, const KeyedMember& peer);
+// Of every sealed share. A channel key seals one message in its life, and which one is fixed: the
+// key is bound to session, dealer and holder, and the shares come from seeds and coins that are
+// bound to the session too. So the nonce needs no freshness and is not sent.
+inline constexpr crypto::AeadNonce kShareNonce{};
 // "fsa1/M3", session, R, u32 dealer, u32 holder, H(params).
 Bytes ShareAad(const SessionFacts& facts, std::uint32_t dealer, std::uint32_t holder);
 // The 16 bytes of SHA-256("fsa1/share-hash", session, u32 dealer, u32 holder, u8 kind, share) that
