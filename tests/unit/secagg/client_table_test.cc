@@ -7,10 +7,16 @@
 #include <vector>
 
 #include "attacks_util.h"
+#include "step_table.h"
 
 // The device's transition table (docs/protocol.md), one test a cell.
 namespace demur::secagg {
 namespace {
+
+using testing::Cell;
+using testing::CellsOf;
+using testing::NameOfCell;
+using testing::TableRow;
 
 constexpr const char* kRefused = "refused";
 constexpr const char* kEarly = "message out of order -> aborted";
@@ -22,20 +28,13 @@ constexpr const char* kClosed = "finished -> closed";
 
 constexpr const char* kUnsigned = "survivor set is not the committee's -> aborted";
 
-using Cells = std::vector<const char*>;
-struct Row {
-  const char* event;
-  Cells cells;  // by the table's states
-};
 struct Table {
-  const char* name;
   std::vector<const char*> states;
-  std::vector<Row> rows;
+  std::vector<TableRow> rows;
 };
 
 const Table& SemiHonest() {
   static const Table& table = *new Table{
-      "semi_honest",
       {"idle", "advertised", "shared", "ready", "masked", "unmasked", "closed", "aborted"},
       {
           {"start",
@@ -82,8 +81,7 @@ const Table& SemiHonest() {
 // Of a member that signs and of one that does not: they differ in what M6 is answered with.
 Table Malicious(bool signs) {
   const char* marked = signs ? "mark survivors, M7 -> confirmed" : "mark survivors -> confirmed";
-  return {signs ? "signer" : "outsider",
-          {"idle", "advertised", "shared", "ready", "masked", "confirmed", "unmasked", "closed",
+  return {{"idle", "advertised", "shared", "ready", "masked", "confirmed", "unmasked", "closed",
            "aborted"},
           {
               {"start",
@@ -242,7 +240,7 @@ ClientEvent MakeEvent(std::string_view name, const World& w) {
 }
 ClientEvent MakeEvent(std::string_view name) { return MakeEvent(name, {&Reference(), 0}); }
 
-void ExpectCell(const Table& table, const Row& row, std::size_t column) {
+void ExpectCell(const Table& table, const TableRow& row, std::size_t column) {
   const World w = WorldOf(table);
   ASSERT_EQ(row.cells.size(), table.states.size());
   auto t = Step(w.recording->DeviceIn(w.device, table.states[column]), MakeEvent(row.event, w),
@@ -251,22 +249,6 @@ void ExpectCell(const Table& table, const Row& row, std::size_t column) {
   if (t.refused) {
     EXPECT_EQ(NameOf(t.next), table.states[column]);
   }
-}
-std::string CellName(const Table& table, std::size_t row, std::size_t column) {
-  std::string name = std::string(table.states[column]) + "_" + table.rows[row].event;
-  std::replace(name.begin(), name.end(), ' ', '_');
-  return name;
-}
-
-using Cell = std::tuple<std::size_t, std::size_t>;
-template <const Table& (*Of)()>
-auto CellsOf() {
-  return ::testing::Combine(::testing::Range<std::size_t>(0, Of().rows.size()),
-                            ::testing::Range<std::size_t>(0, Of().states.size()));
-}
-template <const Table& (*Of)()>
-std::string NameOfCell(const ::testing::TestParamInfo<Cell>& info) {
-  return CellName(Of(), std::get<0>(info.param), std::get<1>(info.param));
 }
 
 class ClientCell : public ::testing::TestWithParam<Cell> {};
@@ -283,7 +265,7 @@ INSTANTIATE_TEST_SUITE_P(Table, SignerCell, CellsOf<Signer>(), NameOfCell<Signer
 
 // All in one process: what one cell costs is the recording of a session with 210 devices.
 TEST(OutsiderTable, EveryCellDoesWhatTheTableSays) {
-  for (const Row& row : Outsider().rows) {
+  for (const TableRow& row : Outsider().rows) {
     for (std::size_t column = 0; column < Outsider().states.size(); ++column) {
       SCOPED_TRACE(std::string(Outsider().states[column]) + ", " + row.event);
       ExpectCell(Outsider(), row, column);
