@@ -338,6 +338,26 @@ TEST(ServerStep, AVectorThatIsInTheSumStaysWhenItsMemberLeavesOrMisbehaves) {
   }
 }
 
+TEST(ServerStep, MembersThatAreAllGoneAfterTheirVectorsEndTheRound) {
+  for (const bool malicious : {false, true}) {
+    Recording& r = RecordingOf(malicious);
+    const ServerConfig& config = r.session().server_config();
+    ServerState state = r.ServerIn("masking", {0});
+    std::string last;
+    for (std::uint32_t device = 24; device-- > 0;) {  // 0, whose vector is not in, last
+      ASSERT_EQ(NameOf(state), "masking");
+      auto t = Step(std::move(state),
+                    server::event::Left{r.session().device(device).identity.public_key}, config);
+      last = Describe(t);
+      state = std::move(t.next);
+    }
+    EXPECT_EQ(last, malicious ? "persist survivors, timer confirm, abandoned: too few "
+                                "confirmations -> aborted"
+                              : "persist survivors, timer unmask, abandoned: too few shares -> "
+                                "aborted");
+  }
+}
+
 TEST(ServerStep, ThePermitIsHeldUntilItIsGivenBack) {
   Recording& r = Reference();
   for (const char* name : {"announced", "advertising", "sharing", "masking", "unmasking"}) {
