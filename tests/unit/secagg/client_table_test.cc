@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -81,57 +82,58 @@ const Table& SemiHonest() {
 // Of a member that signs and of one that does not: they differ in what M6 is answered with.
 Table Malicious(bool signs) {
   const char* marked = signs ? "mark survivors, M7 -> confirmed" : "mark survivors -> confirmed";
-  return {{"idle", "advertised", "shared", "ready", "masked", "confirmed", "unmasked", "closed",
-           "aborted"},
-          {
-              {"start",
-               {"M1 -> advertised", kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
-                kRefused, kRefused}},
-              {"M2",
-               {kEarly, "M3 -> shared", "M3 -> shared", "M3 -> ready", "M3 -> masked",
-                "M3 -> confirmed", "M3 -> unmasked", kRefused, kRefused}},
-              {"other M2",
-               {kEarly,
-                signs ? "roster does not hold -> aborted"  // everybody is everybody's neighbour
-                      : "neighbours or committee are not the session's -> aborted",
-                kSecond, kSecond, kSecond, kSecond, kSecond, kRefused, kRefused}},
-              {"M4",
-               {kEarly, kEarly, "need input -> ready", "need input -> ready", "M5 -> masked",
-                "M5 -> confirmed", "M5 -> unmasked", kRefused, kRefused}},
-              {"other M4",
-               {kEarly, kEarly, "survivor set does not hold -> aborted", kSecond, kSecond, kSecond,
-                kSecond, kRefused, kRefused}},
-              {"M6",
-               {kEarly, kEarly, kEarly, kEarly, marked, signs ? "M7 -> confirmed" : "-> confirmed",
-                signs ? "M7 -> unmasked" : "-> unmasked", kRefused, kRefused}},
-              {"other M6",
-               {kEarly, kEarly, kEarly, kEarly, marked, kSecond, kSecond, kRefused, kRefused}},
-              {"M8",
-               {kEarly, kEarly, kEarly, kEarly, kEarly, "M9 -> unmasked", "M9 -> unmasked",
-                kRefused, kRefused}},
-              {"other M8",
-               {kEarly, kEarly, kEarly, kEarly, kEarly, kUnsigned, kSecond, kRefused, kRefused}},
-              {"M10",
-               {kClosed, kClosed, kClosed, kClosed, kClosed, kClosed, kClosed, kRefused, kRefused}},
-              {"M1", {kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused}},
-              {"M7", {kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused}},
-              {"forged",
-               {kForged, kForged, kForged, kForged, kForged, kForged, kForged, kRefused, kRefused}},
-              {"broken",
-               {kBroken, kBroken, kBroken, kBroken, kBroken, kBroken, kBroken, kRefused, kRefused}},
-              {"input",
-               {kRefused, kRefused, kRefused, "mark vector, M5 -> masked", kRefused, kRefused,
-                kRefused, kRefused, kRefused}},
-              {"short input",
-               {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
-                kRefused}},
-              {"reconnected",
-               {kRefused, "M1 -> advertised", "M3 -> shared", "M3 -> ready", "M5 -> masked",
-                "M5 -> confirmed", "M9 -> unmasked", kRefused, kRefused}},
-              {"stop",
-               {kStopped, kStopped, kStopped, kStopped, kStopped, kStopped, kStopped, kRefused,
-                kRefused}},
-          }};
+  return {
+      {"idle", "advertised", "shared", "ready", "masked", "confirmed", "unmasked", "closed",
+       "aborted"},
+      {
+          {"start",
+           {"M1 -> advertised", kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+            kRefused, kRefused}},
+          {"M2",
+           {kEarly, "M3 -> shared", "M3 -> shared", "M3 -> ready", "M3 -> masked",
+            "M3 -> confirmed", "M3 -> unmasked", kRefused, kRefused}},
+          {"other M2",
+           {kEarly,
+            signs ? "roster does not hold -> aborted"  // everybody is everybody's neighbour
+                  : "neighbours or committee are not the session's -> aborted",
+            kSecond, kSecond, kSecond, kSecond, kSecond, kRefused, kRefused}},
+          {"M4",
+           {kEarly, kEarly, "need input -> ready", "need input -> ready", "M5 -> masked",
+            "M5 -> confirmed", "M5 -> unmasked", kRefused, kRefused}},
+          {"other M4",
+           {kEarly, kEarly, "survivor set does not hold -> aborted", kSecond, kSecond, kSecond,
+            kSecond, kRefused, kRefused}},
+          {"M6",
+           {kEarly, kEarly, kEarly, kEarly, marked, signs ? "M7 -> confirmed" : "-> confirmed",
+            signs ? "M7 -> unmasked" : "-> unmasked", kRefused, kRefused}},
+          {"other M6",
+           {kEarly, kEarly, kEarly, kEarly, marked, kSecond, kSecond, kRefused, kRefused}},
+          {"M8",
+           {kEarly, kEarly, kEarly, kEarly, "-> masked", "M9 -> unmasked", "M9 -> unmasked",
+            kRefused, kRefused}},
+          {"other M8",
+           {kEarly, kEarly, kEarly, kEarly, "-> masked", kUnsigned, kSecond, kRefused, kRefused}},
+          {"M10",
+           {kClosed, kClosed, kClosed, kClosed, kClosed, kClosed, kClosed, kRefused, kRefused}},
+          {"M1", {kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused}},
+          {"M7", {kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused}},
+          {"forged",
+           {kForged, kForged, kForged, kForged, kForged, kForged, kForged, kRefused, kRefused}},
+          {"broken",
+           {kBroken, kBroken, kBroken, kBroken, kBroken, kBroken, kBroken, kRefused, kRefused}},
+          {"input",
+           {kRefused, kRefused, kRefused, "mark vector, M5 -> masked", kRefused, kRefused, kRefused,
+            kRefused, kRefused}},
+          {"short input",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+            kRefused}},
+          {"reconnected",
+           {kRefused, "M1 -> advertised", "M3 -> shared", "M3 -> ready", "M5 -> masked",
+            "M5 -> confirmed", "M9 -> unmasked", kRefused, kRefused}},
+          {"stop",
+           {kStopped, kStopped, kStopped, kStopped, kStopped, kStopped, kStopped, kRefused,
+            kRefused}},
+      }};
 }
 const Table& Signer() {
   static const Table& table = *new Table(Malicious(true));
@@ -357,6 +359,15 @@ TEST(OpenAnnouncementTest, TakesOnlyWhatThePinnedKeySigned) {
   EXPECT_ERROR(OpenAnnouncement(ByteView(frame).first(frame.size() - 8),
                                 r.session().server_key().public_key),
                ErrorCode::kInvalidArgument);
+}
+
+TEST(ClientStep, EveryReasonHasANameOfItsOwn) {
+  std::set<std::string_view> names;
+  for (std::uint8_t reason = 0; reason <= 12; ++reason) {
+    names.insert(ToString(static_cast<ClientAbort>(reason)));
+  }
+  EXPECT_EQ(names.size(), 12U);  // eleven, and "unknown" for 0 and 12
+  EXPECT_TRUE(names.contains("unknown"));
 }
 
 }  // namespace
