@@ -55,6 +55,7 @@ void ReadFloor(Config::Table section, Floor* floor) {
       .Read("dropout_permille_max", &privacy.dropout_permille_max, 0, 1000)
       .Read("corrupt_permille_max", &floor->corrupt_permille_max, 0, 1000)
       .Read("sigma_min", &floor->sigma_min, 20, 128)
+      .Read("eta_min", &floor->eta_min, 10, 128)
       .Read("allow_semi_honest", &floor->allow_semi_honest)
       .Read("cohort", &cohort)
       .Read("population_corrupt_permille", &floor->population_corrupt_permille, 0, 500)
@@ -130,6 +131,7 @@ void WriteFloor(const Floor& floor, ConfigWriter* out) {
   out->Number("corrupt_permille_max", floor.corrupt_permille_max);
   out->Number("dropout_permille_max", privacy.dropout_permille_max);
   out->Number("sigma_min", floor.sigma_min, "bits of statistical security");
+  out->Number("eta_min", floor.eta_min, "bits of robustness against dropouts");
   out->Flag("allow_semi_honest", floor.allow_semi_honest, "plans that trust the coordinator");
   out->Text("cohort", kCohort[floor.require_drawn_cohort ? 1 : 0],
             "\"authority\": only cohorts that the authority's beacon draws");

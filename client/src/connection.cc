@@ -36,13 +36,13 @@ asio::awaitable<void> ComputeOnWorker(std::shared_ptr<RoundSession> session,
   co_return;
 }
 
-// The longest frame that may come now.
+// The longest frame that may come now: what Handle takes.
 std::uint32_t LongestFrame(const RoundSession* session) {
   std::uint32_t longest = wire::MaxSecAggFrameLen(FrameType::kAnnounce, {});
   if (session == nullptr) return longest;
   const wire::SecAggLimits limits = session->announcement().limits();
-  for (const FrameType type :
-       {FrameType::kRoster, FrameType::kInbox, FrameType::kConfirmRequest, FrameType::kClose}) {
+  for (const FrameType type : {FrameType::kRoster, FrameType::kInbox, FrameType::kConfirmRequest,
+                               FrameType::kUnmaskRequest, FrameType::kClose}) {
     longest = std::max(longest, wire::MaxSecAggFrameLen(type, limits));
   }
   return longest;

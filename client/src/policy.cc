@@ -80,6 +80,10 @@ Status CheckWork(const model::Plan& plan, const model::Layout& layout, const Flo
     return Refused("secagg.sigma " + std::to_string(secagg.sigma) + " is below " +
                    std::to_string(floor.sigma_min));
   }
+  if (secagg.eta < floor.eta_min) {
+    return Refused("secagg.eta " + std::to_string(secagg.eta) + " is below " +
+                   std::to_string(floor.eta_min));
+  }
   return CheckDeadlines(plan.timeouts, floor);
 }
 
@@ -116,6 +120,7 @@ Status Floor::Validate() const {
   if (algorithms.empty()) return bad("algorithms must not be empty");
   if (population_corrupt_permille > 500) return bad("population_corrupt_permille: at most 500");
   if (sigma_min > 128) return bad("sigma_min: no plan has more than 128 bits");
+  if (eta_min > 128) return bad("eta_min: no plan has more than 128 bits");
   return {};
 }
 

@@ -19,6 +19,7 @@ client::Floor FloorFor(const model::Plan& plan) {
   floor.noise_corrupt_permille_min = plan.secagg.corrupt_permille;
   privacy.dropout_permille_max = plan.secagg.dropout_permille;
   floor.sigma_min = plan.secagg.sigma;
+  floor.eta_min = plan.secagg.eta;
   floor.allow_semi_honest = plan.secagg.profile == model::SecAggProfile::kSemiHonest;
   floor.value_max = plan.training.value_max;
   return floor;

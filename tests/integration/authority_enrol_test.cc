@@ -14,6 +14,7 @@
 #include "demur/crypto/system_random.h"
 #include "enrol_client.h"
 #include "fake_clock.h"
+#include "numbered_key.h"
 #include "result_matchers.h"
 #include "temporary_folder.h"
 
@@ -22,12 +23,7 @@ namespace demur::authority {
 namespace {
 
 using testing::Enrolled;
-
-crypto::Ed25519KeyPair KeyOf(std::uint8_t number) {
-  SecretArray<32> seed;
-  seed.mutable_view()[0] = std::byte{number};
-  return crypto::Ed25519FromSeed(seed).value();
-}
+using testing::KeyOf;
 
 class EnrolTest : public ::testing::Test {
  protected:

@@ -14,6 +14,7 @@
 #include "demur/crypto/operator_files.h"
 #include "enrol_client.h"
 #include "fake_clock.h"
+#include "numbered_key.h"
 #include "result_matchers.h"
 #include "temporary_folder.h"
 
@@ -23,16 +24,11 @@ namespace demur {
 namespace {
 
 using testing::Child;
+using testing::KeyOf;
 using testing::Outcome;
 
 Outcome RunCa(std::vector<std::string> arguments) {
   return testing::RunToEnd(DEMUR_CA, std::move(arguments));
-}
-
-crypto::Ed25519KeyPair KeyOf(std::uint8_t number) {
-  SecretArray<32> seed;
-  seed.mutable_view()[0] = std::byte{number};
-  return crypto::Ed25519FromSeed(seed).value();
 }
 
 class DemurCaTest : public ::testing::Test {

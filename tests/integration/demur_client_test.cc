@@ -19,6 +19,7 @@
 #include "demur/crypto/keys.h"
 #include "demur/crypto/operator_files.h"
 #include "demur/crypto/system_random.h"
+#include "numbered_key.h"
 #include "result_matchers.h"
 #include "temporary_folder.h"
 
@@ -28,13 +29,8 @@ namespace demur::client {
 namespace {
 
 using testing::Child;
+using testing::KeyOf;
 using testing::Outcome;
-
-crypto::Ed25519KeyPair KeyOf(std::uint8_t number) {
-  SecretArray<32> seed;
-  seed.mutable_view()[0] = std::byte{number};
-  return crypto::Ed25519FromSeed(seed).value();
-}
 
 class DemurClientTest : public ::testing::Test {
  protected:

@@ -72,6 +72,18 @@ TEST_F(DeviceStoreTest, ARoundThatWasLeftIsNotTakenUpAgain) {
       << device_->counts().last_refusal;
 }
 
+// A script that expects a whole round does not wait for a device that will not take part.
+TEST_F(DeviceStoreTest, AWholeRoundOfARefusedPlanEndsTheRun) {
+  DeviceOptions options = Options();
+  options.floor.eta_min = 21;
+  ASSERT_OK(RunWith(options, WholeRound));
+  EXPECT_ERROR(coordinator_->script_status(), ErrorCode::kAborted);
+  EXPECT_EQ(coordinator_->connections(), 1U);
+  EXPECT_EQ(coordinator_->received(), Types{FrameType::kLeave});
+  EXPECT_EQ(device_->counts().plans_refused, 1U);
+  EXPECT_NE(device_->counts().last_refusal.find("secagg.eta"), std::string::npos);
+}
+
 // --- A store that fails
 
 TEST_F(DeviceStoreTest, AFailingStoreEndsTheRunAndIsNobodyElsesFault) {

@@ -20,6 +20,7 @@
 #include "demur/crypto/operator_files.h"
 #include "demur/crypto/system_random.h"
 #include "fake_clock.h"
+#include "numbered_key.h"
 #include "result_matchers.h"
 #include "temporary_folder.h"
 
@@ -27,13 +28,9 @@
 namespace demur::client {
 namespace {
 
-constexpr net::Limit kPatience{30'000};  // not meant to pass
+using testing::KeyOf;
 
-crypto::Ed25519KeyPair KeyOf(std::uint8_t number) {
-  SecretArray<32> seed;
-  seed.mutable_view()[0] = std::byte{number};
-  return crypto::Ed25519FromSeed(seed).value();
-}
+constexpr net::Limit kPatience{30'000};  // not meant to pass
 
 class EnrolDeviceTest : public ::testing::Test {
  protected:

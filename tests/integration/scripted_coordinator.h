@@ -165,12 +165,17 @@ class ScriptedCoordinator {
     }
   }
   // Frames of the device go to the session, and back, until the round is over for the device or
-  // the device sends `until`, which is then dropped.
+  // the device sends `until`, which is then dropped. A round that is abandoned because the device
+  // left it ends the device's run: told nothing, it would wait for the next one.
   asio::awaitable<Status> Play(net::FrameStream& stream,
                                std::optional<wire::FrameType> until = std::nullopt) {
     for (;;) {
       DEMUR_CO_RETURN_IF_ERROR(co_await Flush(stream));
       if (finished_) co_return Status();
+      if (session.abandoned()) {
+        DEMUR_CO_RETURN_IF_ERROR(co_await Complete(stream));
+        co_return Error(ErrorCode::kAborted, "the round was abandoned");
+      }
       DEMUR_CO_TRY(net::Frame frame, co_await Read(stream));
       if (frame.type == until) co_return Status();
       if (frame.type == wire::FrameType::kFetchModel) {

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "client_steps.h"
+#include "demur/base/check.h"
 #include "demur/crypto/hash.h"
 
 namespace demur::secagg {
@@ -27,16 +28,15 @@ ClientTransition Stay(ClientState state, ClientEffect effect) {
   return out;
 }
 
-// The last answer that is one of `wanted`.
+// The last answer that is one of `wanted`, of which there is one.
 template <class State, class Wanted>
 ClientTransition Resend(State&& state, const Wanted& wanted) {
-  for (auto it = state.log.exchanges.rbegin(); it != state.log.exchanges.rend(); ++it) {
-    if (it->reply && wanted(*it)) {
-      effect::Send send{it->reply_type, it->reply};
-      return Stay(std::forward<State>(state), std::move(send));
-    }
-  }
-  return Refuse(std::forward<State>(state));
+  const auto& exchanges = state.log.exchanges;
+  const auto it = std::find_if(exchanges.rbegin(), exchanges.rend(),
+                               [&](const Exchange& e) { return e.reply && wanted(e); });
+  DEMUR_CHECK(it != exchanges.rend(), "a device that has a session has said something");
+  effect::Send send{it->reply_type, it->reply};
+  return Stay(std::forward<State>(state), std::move(send));
 }
 template <class State>
 ClientTransition ResendLast(State&& state) {
@@ -126,6 +126,11 @@ ClientTransition Advance(state::Ready&&, Received&&, const ClientConfig&) {
 }
 
 ClientTransition Advance(state::Masked&& s, Received&& m, const ClientConfig& config) {
+  // The coordinator may have had its quorum while our connection was down, and say M8 to the new
+  // one before it hears our M5 again, which gets the M6 that was lost and M8 once more.
+  if (m.type == FrameType::kUnmaskRequest && !s.place.committee.empty()) {
+    return {std::move(s), {}, false};
+  }
   if (m.type != FrameType::kConfirmRequest) return Abort(ClientAbort::kOutOfOrder);
   MemberSet survivors;
   if (auto failure = ReadConfirmRequest(config, s, m.body, &survivors)) return Abort(*failure);

@@ -249,13 +249,11 @@ Result<Parameters> ComputeParameters(std::uint32_t n, const model::SecAggPlan& p
   DEMUR_RETURN_IF_ERROR(plan.profile == model::SecAggProfile::kMalicious
                             ? Malicious(n, assume, &out)
                             : SemiHonest(n, assume, &out));
-  // A member opens nothing of its own, so one survivor less counts.
+  // A member opens nothing of its own, so one survivor less counts. On a complete graph everybody
+  // signs and the quorum is the threshold, so this covers it as well.
   if (out.survivors_min < out.threshold + 1) {
     return Bad("the smallest survivor set allowed could not open a secret of threshold " +
                std::to_string(out.threshold));
-  }
-  if (out.graph == GraphKind::kComplete && out.survivors_min < out.quorum) {
-    return Bad("the smallest survivor set allowed could not confirm itself");
   }
   return out;
 }

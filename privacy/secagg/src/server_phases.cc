@@ -10,31 +10,13 @@ namespace {
 
 using wire::FrameType;
 
-template <class State>
-ServerTransition EndOrWait(State state, Effects effects, const ServerConfig& config);
-
-template <>
-ServerTransition EndOrWait(state::Sharing state, Effects effects, const ServerConfig& config) {
-  if (Pending(state.core, state, 1) == 0) {
-    return EndSharing(std::move(state), std::move(effects), config);
-  }
-  return {std::move(state), std::move(effects), false};
-}
-template <>
-ServerTransition EndOrWait(state::Masking state, Effects effects, const ServerConfig& config) {
-  if (Pending(state.core, state, 1) == 0) {
-    return EndMasking(std::move(state), std::move(effects), config);
-  }
-  return {std::move(state), std::move(effects), false};
-}
-template <>
+// A phase that begins with nobody to wait for: members may leave once their vectors are in.
 ServerTransition EndOrWait(state::Confirming state, Effects effects, const ServerConfig& config) {
   if (Pending(state.core, state, 1) == 0) {
     return EndConfirming(std::move(state), std::move(effects), config);
   }
   return {std::move(state), std::move(effects), false};
 }
-template <>
 ServerTransition EndOrWait(state::Unmasking state, Effects effects, const ServerConfig& config) {
   if (Pending(state.core, state, 1) == 0) {
     return EndUnmasking(std::move(state), std::move(effects), config);
@@ -260,8 +242,8 @@ ServerTransition EndAdvertising(Core core, Effects effects, const ServerConfig& 
     effects.emplace_back(effect::SendOwn{core.members[member.position].id, FrameType::kRoster});
   }
   std::vector<Dealing> dealings(frozen->facts.n);
-  return EndOrWait(state::Sharing{std::move(core), std::move(*frozen), std::move(dealings)},
-                   std::move(effects), config);
+  return {state::Sharing{std::move(core), std::move(*frozen), std::move(dealings)},
+          std::move(effects), false};
 }
 
 ServerTransition EndSharing(state::Sharing state, Effects effects, const ServerConfig& config) {
@@ -289,7 +271,7 @@ ServerTransition EndSharing(state::Sharing state, Effects effects, const ServerC
     const MemberId& to = next.core.members[next.frozen.roster[i].position].id;
     effects.emplace_back(effect::SendOwn{to, FrameType::kInbox});
   }
-  return EndOrWait(std::move(next), std::move(effects), config);
+  return {std::move(next), std::move(effects), false};
 }
 
 ServerTransition EndMasking(state::Masking state, Effects effects, const ServerConfig& config) {
@@ -311,25 +293,18 @@ ServerTransition EndMasking(state::Masking state, Effects effects, const ServerC
   const bool signs = state.frozen.parameters.committee > 0;
   StartTimer(signs ? Phase::kConfirm : Phase::kUnmask, effects, config);
   SendAll(state.core, FrameType::kConfirmRequest, confirm, effects);
-  if (signs) {
-    const Hash256 transcript = ConfirmTranscript(state.frozen.facts, state.shared, state.survivors);
-    return EndOrWait(state::Confirming{std::move(state.core),
-                                       std::move(state.frozen),
-                                       KeepHashes(state.dealings),
-                                       std::move(state.shared),
-                                       std::move(state.survivors),
-                                       std::move(state.sum),
-                                       std::move(confirm),
-                                       transcript,
-                                       {}},
-                     std::move(effects), config);
-  }
+  const Hash256 transcript =
+      signs ? ConfirmTranscript(state.frozen.facts, state.shared, state.survivors) : Hash256{};
   std::vector<OpenedShares> opened(state.frozen.facts.n);
-  return EndOrWait(
-      state::Unmasking{std::move(state.core), std::move(state.frozen), KeepHashes(state.dealings),
-                       std::move(state.shared), std::move(state.survivors), std::move(state.sum),
-                       std::move(confirm), Hash256{}, nullptr, std::move(opened)},
-      std::move(effects), config);
+  state::FixedSum fixed{std::move(state.core),      std::move(state.frozen),
+                        KeepHashes(state.dealings), std::move(state.shared),
+                        std::move(state.survivors), std::move(state.sum),
+                        std::move(confirm),         transcript};
+  if (signs) {
+    return EndOrWait(state::Confirming{std::move(fixed), {}}, std::move(effects), config);
+  }
+  return EndOrWait(state::Unmasking{std::move(fixed), nullptr, std::move(opened)},
+                   std::move(effects), config);
 }
 
 ServerTransition EndConfirming(state::Confirming state, Effects effects,
@@ -345,12 +320,9 @@ ServerTransition EndConfirming(state::Confirming state, Effects effects,
   StartTimer(Phase::kUnmask, effects, config);
   SendAll(state.core, FrameType::kUnmaskRequest, request, effects);
   std::vector<OpenedShares> opened(state.frozen.facts.n);
-  return EndOrWait(
-      state::Unmasking{std::move(state.core), std::move(state.frozen), std::move(state.hashes),
-                       std::move(state.shared), std::move(state.survivors), std::move(state.sum),
-                       std::move(state.confirm_frame), state.transcript, std::move(request),
-                       std::move(opened)},
-      std::move(effects), config);
+  return EndOrWait(state::Unmasking{static_cast<state::FixedSum&&>(state), std::move(request),
+                                    std::move(opened)},
+                   std::move(effects), config);
 }
 
 ServerTransition EndUnmasking(state::Unmasking state, Effects effects, const ServerConfig& config) {

@@ -5,6 +5,7 @@
 #include "demur/client/policy.h"
 #include "demur/crypto/hash.h"
 #include "demur/secagg/cohort.h"
+#include "numbered_key.h"
 #include "result_matchers.h"
 
 // What a device asks of a cohort that the authority's beacon draws. The plan below is honest and
@@ -12,13 +13,9 @@
 namespace demur::client {
 namespace {
 
-constexpr std::uint32_t kHalf = 1U << 31;
+using testing::KeyOf;
 
-crypto::Ed25519KeyPair KeyOf(std::uint8_t number) {
-  SecretArray<32> seed;
-  seed.mutable_view()[0] = std::byte{number};
-  return crypto::Ed25519FromSeed(seed).value();
-}
+constexpr std::uint32_t kHalf = 1U << 31;
 
 secagg::PopulationStatement Population() {
   secagg::PopulationStatement out;

@@ -30,6 +30,7 @@ TEST(HostConfigTest, WrittenDefaultsReadBackEqual) {
   config.floor.privacy.epsilon_round_max = 0.7;
   config.floor.algorithms = {"biased_mf"};
   config.floor.noise_corrupt_permille_min = 120;
+  config.floor.eta_min = 30;
   config.drill = {50, DrillStage::kAfterMasking};
   learning::SignalRule rule = config.signals.rule(learning::Signal::kSkip);
   rule.weight = 0.125;
@@ -40,6 +41,7 @@ TEST(HostConfigTest, WrittenDefaultsReadBackEqual) {
   EXPECT_TRUE(read.floor.privacy.allow_no_noise);
   EXPECT_EQ(read.floor.privacy.epsilon_round_max, 0.7);
   EXPECT_EQ(read.floor.noise_corrupt_permille_min, 120U);
+  EXPECT_EQ(read.floor.eta_min, 30U);
   EXPECT_EQ(read.drill.leave_permille, 50U);
   EXPECT_EQ(read.drill.stage, DrillStage::kAfterMasking);
   EXPECT_EQ(read.signals.rule(learning::Signal::kSkip).weight, 0.125);
@@ -49,9 +51,10 @@ TEST(HostConfigTest, ErrorsNameTheLine) {
   const std::string base = "[devices]\nfolder = \"d\"\n";
   for (const char* bad :
        {"[floor]\nprivacy = \"maybe\"\n", "[floor]\nepsilon_rounds_max = 1.0\n",
-        "[floor]\nroster_min = 3\n", "[floor]\nroster_max = 30\nroster_min = 40\n",
-        "[floor]\nalgorithms = []\n", "[drill]\nleave = 1.5\n", "[drill]\nstage = \"late\"\n",
-        "[data]\nheld_out = 1.0\n", "[enrol]\ntoken = \"x\"\n", "[signals.love]\nweight = 1.0\n",
+        "[floor]\nroster_min = 3\n", "[floor]\neta_min = 9\n",
+        "[floor]\nroster_max = 30\nroster_min = 40\n", "[floor]\nalgorithms = []\n",
+        "[drill]\nleave = 1.5\n", "[drill]\nstage = \"late\"\n", "[data]\nheld_out = 1.0\n",
+        "[enrol]\ntoken = \"x\"\n", "[signals.love]\nweight = 1.0\n",
         "[connection]\nretry_min_ms = 10\nretry_max_ms = 5\n", "[device]\nfolder = \"x\"\n"}) {
     SCOPED_TRACE(bad);
     const auto config = Parse(base + bad);

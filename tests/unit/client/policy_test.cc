@@ -127,6 +127,8 @@ constexpr FloorCase kFloorCases[] = {
      [](Floor& f) { f.noise_corrupt_permille_min = 100; }, "corrupt_permille 100 is below 101"},
     {"sigma_min", [](Floor& f) { f.sigma_min = 81; }, [](Floor& f) { f.sigma_min = 80; },
      "secagg.sigma"},
+    {"eta_min", [](Floor& f) { f.eta_min = 21; }, [](Floor& f) { f.eta_min = 20; },
+     "secagg.eta 20 is below 21"},
     {"dim_max", [](Floor& f) { f.dim_max = 899; }, [](Floor& f) { f.dim_max = 900; },
      "slice of 900 coordinates"},
     {"roster_max", [](Floor& f) { f.roster_max = 999; }, [](Floor& f) { f.roster_max = 1000; },
@@ -445,6 +447,7 @@ TEST(PolicyTest, FloorsThatMeanNothingAreNamed) {
   EXPECT_OK(Floor{}.Validate());
   EXPECT_TRUE(refused([](Floor& f) { f.privacy.epsilon_round_max = 0; }, "epsilon"));
   EXPECT_TRUE(refused([](Floor& f) { f.privacy.delta_max = 1; }, "delta_max"));
+  EXPECT_TRUE(refused([](Floor& f) { f.eta_min = 129; }, "eta_min"));
   EXPECT_TRUE(refused([](Floor& f) { f.privacy.roster_min = 0; }, "roster_min"));
   EXPECT_TRUE(refused([](Floor& f) { f.corrupt_permille_max = 1001; }, "corrupt_permille_max"));
   EXPECT_TRUE(refused([](Floor& f) { f.corrupt_permille_max = 99; }, "corrupt_permille_max"));

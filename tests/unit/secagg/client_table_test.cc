@@ -1,16 +1,23 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "attacks_util.h"
+#include "step_table.h"
 
 // The device's transition table (docs/protocol.md), one test a cell.
 namespace demur::secagg {
 namespace {
+
+using testing::Cell;
+using testing::CellsOf;
+using testing::NameOfCell;
+using testing::TableRow;
 
 constexpr const char* kRefused = "refused";
 constexpr const char* kEarly = "message out of order -> aborted";
@@ -22,20 +29,13 @@ constexpr const char* kClosed = "finished -> closed";
 
 constexpr const char* kUnsigned = "survivor set is not the committee's -> aborted";
 
-using Cells = std::vector<const char*>;
-struct Row {
-  const char* event;
-  Cells cells;  // by the table's states
-};
 struct Table {
-  const char* name;
   std::vector<const char*> states;
-  std::vector<Row> rows;
+  std::vector<TableRow> rows;
 };
 
 const Table& SemiHonest() {
   static const Table& table = *new Table{
-      "semi_honest",
       {"idle", "advertised", "shared", "ready", "masked", "unmasked", "closed", "aborted"},
       {
           {"start",
@@ -82,58 +82,58 @@ const Table& SemiHonest() {
 // Of a member that signs and of one that does not: they differ in what M6 is answered with.
 Table Malicious(bool signs) {
   const char* marked = signs ? "mark survivors, M7 -> confirmed" : "mark survivors -> confirmed";
-  return {signs ? "signer" : "outsider",
-          {"idle", "advertised", "shared", "ready", "masked", "confirmed", "unmasked", "closed",
-           "aborted"},
-          {
-              {"start",
-               {"M1 -> advertised", kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
-                kRefused, kRefused}},
-              {"M2",
-               {kEarly, "M3 -> shared", "M3 -> shared", "M3 -> ready", "M3 -> masked",
-                "M3 -> confirmed", "M3 -> unmasked", kRefused, kRefused}},
-              {"other M2",
-               {kEarly,
-                signs ? "roster does not hold -> aborted"  // everybody is everybody's neighbour
-                      : "neighbours or committee are not the session's -> aborted",
-                kSecond, kSecond, kSecond, kSecond, kSecond, kRefused, kRefused}},
-              {"M4",
-               {kEarly, kEarly, "need input -> ready", "need input -> ready", "M5 -> masked",
-                "M5 -> confirmed", "M5 -> unmasked", kRefused, kRefused}},
-              {"other M4",
-               {kEarly, kEarly, "survivor set does not hold -> aborted", kSecond, kSecond, kSecond,
-                kSecond, kRefused, kRefused}},
-              {"M6",
-               {kEarly, kEarly, kEarly, kEarly, marked, signs ? "M7 -> confirmed" : "-> confirmed",
-                signs ? "M7 -> unmasked" : "-> unmasked", kRefused, kRefused}},
-              {"other M6",
-               {kEarly, kEarly, kEarly, kEarly, marked, kSecond, kSecond, kRefused, kRefused}},
-              {"M8",
-               {kEarly, kEarly, kEarly, kEarly, kEarly, "M9 -> unmasked", "M9 -> unmasked",
-                kRefused, kRefused}},
-              {"other M8",
-               {kEarly, kEarly, kEarly, kEarly, kEarly, kUnsigned, kSecond, kRefused, kRefused}},
-              {"M10",
-               {kClosed, kClosed, kClosed, kClosed, kClosed, kClosed, kClosed, kRefused, kRefused}},
-              {"M1", {kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused}},
-              {"M7", {kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused}},
-              {"forged",
-               {kForged, kForged, kForged, kForged, kForged, kForged, kForged, kRefused, kRefused}},
-              {"broken",
-               {kBroken, kBroken, kBroken, kBroken, kBroken, kBroken, kBroken, kRefused, kRefused}},
-              {"input",
-               {kRefused, kRefused, kRefused, "mark vector, M5 -> masked", kRefused, kRefused,
-                kRefused, kRefused, kRefused}},
-              {"short input",
-               {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
-                kRefused}},
-              {"reconnected",
-               {kRefused, "M1 -> advertised", "M3 -> shared", "M3 -> ready", "M5 -> masked",
-                "M5 -> confirmed", "M9 -> unmasked", kRefused, kRefused}},
-              {"stop",
-               {kStopped, kStopped, kStopped, kStopped, kStopped, kStopped, kStopped, kRefused,
-                kRefused}},
-          }};
+  return {
+      {"idle", "advertised", "shared", "ready", "masked", "confirmed", "unmasked", "closed",
+       "aborted"},
+      {
+          {"start",
+           {"M1 -> advertised", kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+            kRefused, kRefused}},
+          {"M2",
+           {kEarly, "M3 -> shared", "M3 -> shared", "M3 -> ready", "M3 -> masked",
+            "M3 -> confirmed", "M3 -> unmasked", kRefused, kRefused}},
+          {"other M2",
+           {kEarly,
+            signs ? "roster does not hold -> aborted"  // everybody is everybody's neighbour
+                  : "neighbours or committee are not the session's -> aborted",
+            kSecond, kSecond, kSecond, kSecond, kSecond, kRefused, kRefused}},
+          {"M4",
+           {kEarly, kEarly, "need input -> ready", "need input -> ready", "M5 -> masked",
+            "M5 -> confirmed", "M5 -> unmasked", kRefused, kRefused}},
+          {"other M4",
+           {kEarly, kEarly, "survivor set does not hold -> aborted", kSecond, kSecond, kSecond,
+            kSecond, kRefused, kRefused}},
+          {"M6",
+           {kEarly, kEarly, kEarly, kEarly, marked, signs ? "M7 -> confirmed" : "-> confirmed",
+            signs ? "M7 -> unmasked" : "-> unmasked", kRefused, kRefused}},
+          {"other M6",
+           {kEarly, kEarly, kEarly, kEarly, marked, kSecond, kSecond, kRefused, kRefused}},
+          {"M8",
+           {kEarly, kEarly, kEarly, kEarly, "-> masked", "M9 -> unmasked", "M9 -> unmasked",
+            kRefused, kRefused}},
+          {"other M8",
+           {kEarly, kEarly, kEarly, kEarly, "-> masked", kUnsigned, kSecond, kRefused, kRefused}},
+          {"M10",
+           {kClosed, kClosed, kClosed, kClosed, kClosed, kClosed, kClosed, kRefused, kRefused}},
+          {"M1", {kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused}},
+          {"M7", {kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kEarly, kRefused, kRefused}},
+          {"forged",
+           {kForged, kForged, kForged, kForged, kForged, kForged, kForged, kRefused, kRefused}},
+          {"broken",
+           {kBroken, kBroken, kBroken, kBroken, kBroken, kBroken, kBroken, kRefused, kRefused}},
+          {"input",
+           {kRefused, kRefused, kRefused, "mark vector, M5 -> masked", kRefused, kRefused, kRefused,
+            kRefused, kRefused}},
+          {"short input",
+           {kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused, kRefused,
+            kRefused}},
+          {"reconnected",
+           {kRefused, "M1 -> advertised", "M3 -> shared", "M3 -> ready", "M5 -> masked",
+            "M5 -> confirmed", "M9 -> unmasked", kRefused, kRefused}},
+          {"stop",
+           {kStopped, kStopped, kStopped, kStopped, kStopped, kStopped, kStopped, kRefused,
+            kRefused}},
+      }};
 }
 const Table& Signer() {
   static const Table& table = *new Table(Malicious(true));
@@ -242,7 +242,7 @@ ClientEvent MakeEvent(std::string_view name, const World& w) {
 }
 ClientEvent MakeEvent(std::string_view name) { return MakeEvent(name, {&Reference(), 0}); }
 
-void ExpectCell(const Table& table, const Row& row, std::size_t column) {
+void ExpectCell(const Table& table, const TableRow& row, std::size_t column) {
   const World w = WorldOf(table);
   ASSERT_EQ(row.cells.size(), table.states.size());
   auto t = Step(w.recording->DeviceIn(w.device, table.states[column]), MakeEvent(row.event, w),
@@ -251,22 +251,6 @@ void ExpectCell(const Table& table, const Row& row, std::size_t column) {
   if (t.refused) {
     EXPECT_EQ(NameOf(t.next), table.states[column]);
   }
-}
-std::string CellName(const Table& table, std::size_t row, std::size_t column) {
-  std::string name = std::string(table.states[column]) + "_" + table.rows[row].event;
-  std::replace(name.begin(), name.end(), ' ', '_');
-  return name;
-}
-
-using Cell = std::tuple<std::size_t, std::size_t>;
-template <const Table& (*Of)()>
-auto CellsOf() {
-  return ::testing::Combine(::testing::Range<std::size_t>(0, Of().rows.size()),
-                            ::testing::Range<std::size_t>(0, Of().states.size()));
-}
-template <const Table& (*Of)()>
-std::string NameOfCell(const ::testing::TestParamInfo<Cell>& info) {
-  return CellName(Of(), std::get<0>(info.param), std::get<1>(info.param));
 }
 
 class ClientCell : public ::testing::TestWithParam<Cell> {};
@@ -283,7 +267,7 @@ INSTANTIATE_TEST_SUITE_P(Table, SignerCell, CellsOf<Signer>(), NameOfCell<Signer
 
 // All in one process: what one cell costs is the recording of a session with 210 devices.
 TEST(OutsiderTable, EveryCellDoesWhatTheTableSays) {
-  for (const Row& row : Outsider().rows) {
+  for (const TableRow& row : Outsider().rows) {
     for (std::size_t column = 0; column < Outsider().states.size(); ++column) {
       SCOPED_TRACE(std::string(Outsider().states[column]) + ", " + row.event);
       ExpectCell(Outsider(), row, column);
@@ -375,6 +359,15 @@ TEST(OpenAnnouncementTest, TakesOnlyWhatThePinnedKeySigned) {
   EXPECT_ERROR(OpenAnnouncement(ByteView(frame).first(frame.size() - 8),
                                 r.session().server_key().public_key),
                ErrorCode::kInvalidArgument);
+}
+
+TEST(ClientStep, EveryReasonHasANameOfItsOwn) {
+  std::set<std::string_view> names;
+  for (std::uint8_t reason = 0; reason <= 12; ++reason) {
+    names.insert(ToString(static_cast<ClientAbort>(reason)));
+  }
+  EXPECT_EQ(names.size(), 12U);  // eleven, and "unknown" for 0 and 12
+  EXPECT_TRUE(names.contains("unknown"));
 }
 
 }  // namespace

@@ -7,18 +7,15 @@
 #include <vector>
 
 #include "demur/crypto/hash.h"
+#include "numbered_key.h"
 #include "result_matchers.h"
 
 namespace demur::secagg {
 namespace {
 
-constexpr std::uint32_t kHalf = 1U << 31;
+using testing::KeyOf;
 
-crypto::Ed25519KeyPair KeyOf(std::uint8_t number) {
-  SecretArray<32> seed;
-  seed.mutable_view()[0] = std::byte{number};
-  return crypto::Ed25519FromSeed(seed).value();
-}
+constexpr std::uint32_t kHalf = 1U << 31;
 
 crypto::PublicKey Identity(std::uint32_t number) {
   return crypto::Sha256(ByteWriter().U32(number).bytes());

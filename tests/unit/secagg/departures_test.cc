@@ -5,6 +5,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "secagg_test_util.h"
@@ -209,6 +210,34 @@ TEST(Departures, OneMemberMoreOrLessDecidesAtEveryPhase) {
     ASSERT_EQ(session.abandoned().has_value(), c.abort.has_value());
     if (c.abort) {
       EXPECT_EQ(ToString(session.abandoned()->reason), ToString(*c.abort));
+    }
+  }
+}
+
+// Enough members are left by far, but not of those who hold the shares of one.
+TEST(Departures, AMemberWithoutNeighboursEndsTheRoundBeforeAnyShareIsAskedFor) {
+  SessionOptions options;
+  options.devices = 100;
+  SecAggSession whole(options);
+  const Seen graph = RunNotingTheGraph(whole);
+  const auto neighbours = graph.graph->Neighbours(0);
+  const auto ring = FindRingParameters(100, {50, 300, 40, 20});
+  ASSERT_EQ(neighbours.size(), ring->neighbours);
+  const std::size_t gone = neighbours.size() - ring->threshold + 1;
+  ASSERT_LE(gone, 30U);  // the plan allows as many to leave
+  for (const auto& [phase, abort] : {std::pair{FrameType::kShares, ServerAbort::kTooFewShared},
+                                     {FrameType::kMasked, ServerAbort::kTooFewSurvivors}}) {
+    for (const std::size_t leave : {gone - 1, gone}) {
+      SCOPED_TRACE(::testing::Message() << wire::ToString(phase) << " " << leave);
+      SecAggSession session(options);
+      for (std::size_t i = 0; i < leave; ++i) {
+        session.Depart(graph.device_at[neighbours[i]], phase);
+      }
+      session.Run();
+      ASSERT_EQ(session.abandoned().has_value(), leave == gone);
+      if (leave != gone) continue;
+      EXPECT_EQ(ToString(session.abandoned()->reason), ToString(abort));
+      EXPECT_FALSE(session.abandoned()->shares_asked);
     }
   }
 }

@@ -119,5 +119,25 @@ TEST(MaliciousSession, AReconnectMakesEveryLossGood) {
   }
 }
 
+// The quorum stood without it, and its new connection hears M8 before the M6 that was lost.
+TEST(MaliciousSession, AMemberThatHearsM8AheadOfM6IsNoDropout) {
+  SecAggSession session(Malicious(20, 6));
+  bool was_lost = false;
+  session.SetTap([&](const SecAggSession::Frame& frame) {
+    if (frame.device != 3 || frame.type != FrameType::kConfirmRequest || was_lost) return true;
+    was_lost = true;
+    return false;
+  });
+  session.Start();
+  session.Settle();
+  ASSERT_EQ(NameOf(session.server()), "unmasking");
+  ASSERT_EQ(NameOf(*session.device(3).state), "masked");
+  session.DeviceEvent(3, client::event::Reconnected{});
+  session.Settle();
+  ASSERT_TRUE(session.sum_ready().has_value()) << NameOf(*session.device(3).state);
+  EXPECT_EQ(session.sum_ready()->sum, session.ExpectedSum());
+  EXPECT_TRUE(session.evidence().empty());
+}
+
 }  // namespace
 }  // namespace demur::secagg

@@ -251,8 +251,11 @@ TEST(SecAggMessages, FrameLimitsHoldTheLargestMessageAndNotMuchMore) {
   roster.neighbours.clear();
   Shares shares;
   Unmask unmask;
+  UnmaskRequest request;
+  request.confirmations.push_back({23, advertise.certificate, {}});
   for (std::uint32_t i = 0; i < 23; ++i) {
     roster.neighbours.push_back({i, {m1, {}}});
+    request.confirmations.push_back({i, advertise.certificate, {}});
     shares.items.push_back(Sealed(i));
     unmask.shares.emplace_back().index = i;
   }
@@ -268,6 +271,7 @@ TEST(SecAggMessages, FrameLimitsHoldTheLargestMessageAndNotMuchMore) {
   fits(FrameType::kMasked, Encode(SampleMasked()));
   fits(FrameType::kConfirmRequest, Encode(ConfirmRequest{{}, Bytes(3)}));
   fits(FrameType::kConfirm, Encode(Confirm{}));
+  fits(FrameType::kUnmaskRequest, Encode(request));
   fits(FrameType::kUnmask, Encode(unmask));
   fits(FrameType::kClose, Encode(Close{}));
   EXPECT_EQ(MaxSecAggFrameLen(FrameType::kHello, kLimits), 0U);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attacks_util.h"
+#include "both_profiles.h"
 
 // Every message of every phase with its body spoilt in every way that is listed here, and with a
 // good signature, as only a dishonest coordinator or member can make it: each is named and dropped,
@@ -226,14 +227,7 @@ TEST_P(MutatedBodies, WithAnotherTypeSenderOrLengthAreNotRead) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, MutatedBodies,
-                         ::testing::Values(model::SecAggProfile::kSemiHonest,
-                                           model::SecAggProfile::kMalicious),
-                         [](const auto& which) {
-                           return std::string(which.param == model::SecAggProfile::kMalicious
-                                                  ? "malicious"
-                                                  : "semi_honest");
-                         });
+INSTANTIATE_TEST_SUITE_P(Both, MutatedBodies, testing::BothProfiles(), testing::NameOfProfile);
 
 }  // namespace
 }  // namespace demur::secagg

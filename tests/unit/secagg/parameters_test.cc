@@ -128,6 +128,8 @@ TEST(Parameters, OfTheMaliciousProfileFollowTheRoster) {
   EXPECT_EQ(at_1000, (Parameters{GraphKind::kExpander, 98, 41, 700, 274, 161}));
   EXPECT_EQ(ToString(at_200.graph), "complete");
   EXPECT_EQ(ToString(at_1000.graph), "unreviewed");
+  EXPECT_EQ(ToString(GraphKind::kRing), "published");
+  EXPECT_EQ(ToString(static_cast<GraphKind>(9)), "unknown");
 }
 
 TEST(Parameters, OfTheMaliciousProfileAreRefusedWhereTheMajorityMayBeGone) {
@@ -135,6 +137,11 @@ TEST(Parameters, OfTheMaliciousProfileAreRefusedWhereTheMajorityMayBeGone) {
   EXPECT_ERROR(ComputeParameters(100, plan), ErrorCode::kInvalidArgument);
   plan.corrupt_permille = 500;
   plan.dropout_permille = 500;
+  EXPECT_ERROR(ComputeParameters(400, plan), ErrorCode::kInvalidArgument);
+  // Not all are corrupt or gone, but no graph and no committee is large enough.
+  EXPECT_FALSE(FindExpanderParameters(400, {490, 500, 80, 20}).has_value());
+  EXPECT_FALSE(FindCommittee(400, {200, 450, 80, 20}).has_value());
+  plan = {model::SecAggProfile::kMalicious, 20, 1000, 200, 450, 80, 20};
   EXPECT_ERROR(ComputeParameters(400, plan), ErrorCode::kInvalidArgument);
 }
 

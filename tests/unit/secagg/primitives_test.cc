@@ -12,25 +12,15 @@
 #include "demur/secagg/member_set.h"
 #include "demur/secagg/packing.h"
 #include "demur/secagg/shamir.h"
-#include "demur/seeded/seeded_random.h"
 #include "result_matchers.h"
+#include "seeded_coins.h"
 
 namespace demur::secagg {
 namespace {
 
-std::unique_ptr<RandomStream> Stream(std::uint64_t seed) {
-  auto stream = seeded::SeededRandom(seed).Stream({1, 2, 3, 4, Purpose::kKeys});
-  EXPECT_OK(stream);
-  return std::move(*stream);
-}
-SecretArray<32> Key(std::uint64_t seed) {
-  SecretArray<32> key;
-  EXPECT_OK(Stream(seed)->Fill(key.mutable_view()));
-  return key;
-}
-bool Same(const SecretArray<32>& a, const SecretArray<32>& b) {
-  return ConstantTimeEqual(a.view(), b.view());
-}
+using testing::Coins;
+using testing::SameKey;
+using testing::SeededKey;
 
 // --- Fields
 // -----------------------------------------------------------------------------------------
@@ -46,7 +36,7 @@ TYPED_TEST_SUITE(FieldTest, Fields);
 TYPED_TEST(FieldTest, AgreesWithPlainArithmetic) {
   constexpr std::uint64_t p = TypeParam::kPrime;
   std::vector<std::uint64_t> values = {0, 1, 2, 3, p / 2, p / 2 + 1, p - 2, p - 1};
-  auto stream = Stream(7);
+  auto stream = Coins(7);
   for (int i = 0; i < 40; ++i) {
     std::uint64_t v = 0;
     ASSERT_OK(stream->Fill(std::as_writable_bytes(std::span(&v, 1))));
@@ -160,25 +150,25 @@ std::vector<HeldShare> Held(const std::vector<SecretShare>& shares,
 TEST(SecretSharing, AnyThresholdManySharesOpenTheSecret) {
   const std::vector<std::uint32_t> xs = {1, 3, 4, 8, 20, 1'000'000};
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    SecretArray<32> secret = Key(seed);
+    SecretArray<32> secret = SeededKey(seed);
     if (seed == 0) std::fill_n(secret.mutable_view().begin(), 32, std::byte{0xFF});
     if (seed == 1) std::fill_n(secret.mutable_view().begin(), 32, std::byte{0});
-    const auto coins = Stream(100 + seed);
+    const auto coins = Coins(100 + seed);
     ASSERT_OK_AND_ASSIGN(const auto shares, SplitSecret(secret, 3, xs, *coins));
     for (const auto& which : {std::vector<std::size_t>{0, 1, 2}, {5, 3, 1}, {2, 4, 5}}) {
       ASSERT_OK_AND_ASSIGN(const auto opened, OpenSecret(Held(shares, xs, which)));
-      EXPECT_TRUE(Same(opened, secret));
+      EXPECT_TRUE(SameKey(opened, secret));
     }
   }
 }
 
 TEST(SecretSharing, FewerSharesOpenSomethingElse) {
   const std::vector<std::uint32_t> xs = {1, 2, 3, 4};
-  const SecretArray<32> secret = Key(1);
-  const auto coins = Stream(2);
+  const SecretArray<32> secret = SeededKey(1);
+  const auto coins = Coins(2);
   ASSERT_OK_AND_ASSIGN(const auto shares, SplitSecret(secret, 3, xs, *coins));
   const auto opened = OpenSecret(Held(shares, xs, {0, 1}));
-  EXPECT_TRUE(!opened.has_value() || !Same(*opened, secret));
+  EXPECT_TRUE(!opened.has_value() || !SameKey(*opened, secret));
 }
 
 // Below the threshold a share is uniform whatever the secret: the same share values arise from two
@@ -188,7 +178,7 @@ TEST(SecretSharing, ASingleShareDoesNotFollowTheSecret) {
   SecretArray<32> zeros;
   std::set<std::byte> seen;
   for (std::uint64_t seed = 0; seed < 512; ++seed) {
-    const auto coins = Stream(seed);
+    const auto coins = Coins(seed);
     ASSERT_OK_AND_ASSIGN(const auto shares, SplitSecret(zeros, 2, xs, *coins));
     seen.insert(shares[0].view()[7]);
   }
@@ -197,8 +187,8 @@ TEST(SecretSharing, ASingleShareDoesNotFollowTheSecret) {
 
 TEST(SecretSharing, SharesThatBelongToNoSecretAreNoticed) {
   const std::vector<std::uint32_t> xs = {1, 2, 3};
-  const auto coins = Stream(3);
-  ASSERT_OK_AND_ASSIGN(auto shares, SplitSecret(Key(1), 3, xs, *coins));
+  const auto coins = Coins(3);
+  ASSERT_OK_AND_ASSIGN(auto shares, SplitSecret(SeededKey(1), 3, xs, *coins));
   EXPECT_ERROR(OpenSecret({}), ErrorCode::kInvalidArgument);
   EXPECT_ERROR(OpenSecret(Held(shares, {1, 2, 0}, {0, 1, 2})), ErrorCode::kInvalidArgument);
   EXPECT_ERROR(OpenSecret(Held(shares, {1, 2, 2}, {0, 1, 2})), ErrorCode::kInvalidArgument);
@@ -280,7 +270,7 @@ Parameters Ring(std::uint32_t k) { return {GraphKind::kRing, k, 2, 2, 0, 0}; }
 
 TEST(GraphTest, IsSymmetricRegularAndConnected) {
   for (const auto& [n, k] : {std::pair{20U, 8U}, {33U, 12U}, {120U, 28U}}) {
-    ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, Ring(k), Key(n)));
+    ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, Ring(k), SeededKey(n)));
     std::set<std::uint32_t> reached = {0};
     std::vector<std::uint32_t> frontier = {0};
     for (std::uint32_t i = 0; i < n; ++i) {
@@ -306,9 +296,9 @@ TEST(GraphTest, IsSymmetricRegularAndConnected) {
 }
 
 TEST(GraphTest, FollowsItsSeedAndNothingElse) {
-  ASSERT_OK_AND_ASSIGN(const Graph a, Graph::Create(50, Ring(10), Key(1)));
-  ASSERT_OK_AND_ASSIGN(const Graph b, Graph::Create(50, Ring(10), Key(1)));
-  ASSERT_OK_AND_ASSIGN(const Graph c, Graph::Create(50, Ring(10), Key(2)));
+  ASSERT_OK_AND_ASSIGN(const Graph a, Graph::Create(50, Ring(10), SeededKey(1)));
+  ASSERT_OK_AND_ASSIGN(const Graph b, Graph::Create(50, Ring(10), SeededKey(1)));
+  ASSERT_OK_AND_ASSIGN(const Graph c, Graph::Create(50, Ring(10), SeededKey(2)));
   EXPECT_TRUE(std::ranges::equal(a.Neighbours(7), b.Neighbours(7)));
   EXPECT_FALSE(std::ranges::equal(a.Neighbours(7), c.Neighbours(7)));
 }
@@ -318,7 +308,7 @@ TEST(GraphTest, FollowsItsSeedAndNothingElse) {
 TEST(GraphTest, NoPairIsFavoured) {
   std::vector<int> counts(400);
   for (std::uint64_t seed = 0; seed < 2000; ++seed) {
-    ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(20, Ring(8), Key(seed)));
+    ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(20, Ring(8), SeededKey(seed)));
     for (std::uint32_t i = 0; i < 20; ++i) {
       for (const std::uint32_t j : graph.Neighbours(i)) ++counts[i * 20 + j];
     }
@@ -330,7 +320,7 @@ TEST(GraphTest, NoPairIsFavoured) {
 }
 
 TEST(GraphTest, CountsNeighboursInASet) {
-  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(24, Ring(10), Key(3)));
+  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(24, Ring(10), SeededKey(3)));
   MemberSet set(24);
   std::uint32_t expected = 0;
   for (const std::uint32_t j : graph.Neighbours(5)) {
@@ -347,7 +337,7 @@ TEST(GraphTest, CountsNeighboursInASet) {
 // ------------------------------------------------------------------------------------------------
 
 TEST(Mask, IsTheLittleEndianKeystreamAndCancels) {
-  const SecretArray<32> key = Key(4);
+  const SecretArray<32> key = SeededKey(4);
   for (const std::size_t dim : {1U, 3U, 4U, 2047U, 2048U, 2049U, 5000U}) {
     std::vector<std::uint32_t> values(dim);
     std::iota(values.begin(), values.end(), 10U);
@@ -372,10 +362,10 @@ TEST(Mask, IsTheLittleEndianKeystreamAndCancels) {
 TEST(SecAggAttacks, mask_seed_entropy) {
   constexpr std::size_t kWords = 256;
   std::vector<std::uint32_t> base(kWords);
-  ASSERT_OK(ApplyMask(Key(5), MaskSign::kAdd, base));
+  ASSERT_OK(ApplyMask(SeededKey(5), MaskSign::kAdd, base));
   std::set<std::vector<std::uint32_t>> streams = {base};
   for (std::size_t bit = 0; bit < 256; ++bit) {
-    SecretArray<32> key = Key(5);
+    SecretArray<32> key = SeededKey(5);
     key.mutable_view()[bit / 8] ^= std::byte(1U << (bit % 8));
     std::vector<std::uint32_t> flipped(kWords);
     ASSERT_OK(ApplyMask(key, MaskSign::kAdd, flipped));
@@ -391,7 +381,7 @@ TEST(SecAggAttacks, mask_seed_entropy) {
 // freedom: above 400 has a probability below 1e-7. Passing is no proof of a good mask.
 TEST(SecAggAttacks, mask_uniformity) {
   std::vector<std::uint32_t> words(1U << 16);
-  ASSERT_OK(ApplyMask(Key(6), MaskSign::kAdd, words));
+  ASSERT_OK(ApplyMask(SeededKey(6), MaskSign::kAdd, words));
   for (const int shift : {0, 10, 24}) {
     std::vector<double> bins(256);
     for (const std::uint32_t word : words) ++bins[word >> shift & 0xFFU];

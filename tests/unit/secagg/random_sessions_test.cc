@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "both_profiles.h"
 #include "secagg_test_util.h"
 
 // Random sessions of both profiles: with departures up to the design rate the sum is exact, above
@@ -105,14 +106,7 @@ TEST_P(RandomSessions, EndCleanlyAboveTheDesignRate) {
   EXPECT_GE(abandoned, 5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, RandomSessions,
-                         ::testing::Values(model::SecAggProfile::kSemiHonest,
-                                           model::SecAggProfile::kMalicious),
-                         [](const auto& which) {
-                           return std::string(which.param == model::SecAggProfile::kMalicious
-                                                  ? "malicious"
-                                                  : "semi_honest");
-                         });
+INSTANTIATE_TEST_SUITE_P(Both, RandomSessions, testing::BothProfiles(), testing::NameOfProfile);
 
 }  // namespace
 }  // namespace demur::secagg

@@ -18,27 +18,17 @@
 #include "demur/secagg/member_set.h"
 #include "demur/secagg/packing.h"
 #include "demur/secagg/shamir.h"
-#include "demur/seeded/seeded_random.h"
 #include "result_matchers.h"
+#include "seeded_coins.h"
 
 // The building blocks against the plainest form of what their headers say: sums by long-hand
 // arithmetic, bits in a vector of bool, sets in a std::set, all polynomials of a small field.
 namespace demur::secagg {
 namespace {
 
-std::unique_ptr<RandomStream> Coins(std::uint64_t seed) {
-  auto stream = seeded::SeededRandom(seed).Stream({1, 2, 3, 4, Purpose::kKeys});
-  EXPECT_OK(stream);
-  return std::move(*stream);
-}
-SecretArray<32> Key(std::uint64_t seed) {
-  SecretArray<32> key;
-  EXPECT_OK(Coins(seed)->Fill(key.mutable_view()));
-  return key;
-}
-bool Same(const SecretArray<32>& a, const SecretArray<32>& b) {
-  return ConstantTimeEqual(a.view(), b.view());
-}
+using testing::Coins;
+using testing::SameKey;
+using testing::SeededKey;
 
 // --- Secret sharing
 // -----------------------------------------------------------------------------------
@@ -67,7 +57,7 @@ std::uint64_t Limb(ByteView bytes, std::size_t limb, std::size_t width) {
 TEST(SharingReference, SharesAreTheValuesOfTheDrawnPolynomials) {
   const std::vector<std::uint32_t> xs = {1, 2, 7, 1000, 0xFFFFFFFF};
   for (std::uint32_t threshold = 1; threshold <= xs.size(); ++threshold) {
-    const SecretArray<32> secret = Key(threshold);
+    const SecretArray<32> secret = SeededKey(threshold);
     const auto coins = Coins(50 + threshold);
     ASSERT_OK_AND_ASSIGN(const auto shares, SplitSecret(secret, threshold, xs, *coins));
     const auto again = Coins(50 + threshold);
@@ -89,7 +79,7 @@ TEST(SharingReference, SharesAreTheValuesOfTheDrawnPolynomials) {
 TEST(SharingReference, EveryThresholdOpensWithAnyOfItsSubsetsAndWithMore) {
   const std::vector<std::uint32_t> xs = {1, 2, 3, 9, 0x80000000, 0xFFFFFFFF};
   for (std::uint32_t threshold = 1; threshold <= xs.size(); ++threshold) {
-    const SecretArray<32> secret = Key(7 * threshold);
+    const SecretArray<32> secret = SeededKey(7 * threshold);
     const auto coins = Coins(threshold);
     ASSERT_OK_AND_ASSIGN(const auto shares, SplitSecret(secret, threshold, xs, *coins));
     for (unsigned chosen = 1; chosen < (1U << xs.size()); ++chosen) {
@@ -100,9 +90,9 @@ TEST(SharingReference, EveryThresholdOpensWithAnyOfItsSubsetsAndWithMore) {
       const auto opened = OpenSecret(held);
       if (held.size() >= threshold) {
         ASSERT_OK(opened);
-        EXPECT_TRUE(Same(*opened, secret)) << threshold << " " << chosen;
+        EXPECT_TRUE(SameKey(*opened, secret)) << threshold << " " << chosen;
       } else {
-        EXPECT_TRUE(!opened.has_value() || !Same(*opened, secret)) << threshold << " " << chosen;
+        EXPECT_TRUE(!opened.has_value() || !SameKey(*opened, secret)) << threshold << " " << chosen;
       }
     }
   }
@@ -118,7 +108,7 @@ TEST(SharingReference, EverySingleBitOfASecretSurvives) {
     ASSERT_OK_AND_ASSIGN(const auto shares, SplitSecret(secret, 2, xs, *coins));
     const HeldShare held[] = {{5, &shares[2]}, {3, &shares[0]}};
     ASSERT_OK_AND_ASSIGN(const auto opened, OpenSecret(held));
-    EXPECT_TRUE(Same(opened, secret)) << bit;
+    EXPECT_TRUE(SameKey(opened, secret)) << bit;
   }
 }
 
@@ -163,10 +153,10 @@ TEST(SharingReference, AStreamThatFailsAnywhereGivesNoShares) {
   const std::uint32_t xs[] = {1, 2, 3};
   for (std::size_t words = 0; words < 10; ++words) {  // t = 3: two coefficients a limb
     ScriptedCoins coins(std::vector<std::uint64_t>(words, 800));
-    EXPECT_ERROR(SplitSecret(Key(1), 3, xs, coins), ErrorCode::kInternal) << words;
+    EXPECT_ERROR(SplitSecret(SeededKey(1), 3, xs, coins), ErrorCode::kInternal) << words;
   }
   ScriptedCoins enough(std::vector<std::uint64_t>(10, 800));
-  EXPECT_OK(SplitSecret(Key(1), 3, xs, enough));
+  EXPECT_OK(SplitSecret(SeededKey(1), 3, xs, enough));
 }
 
 // A limb of a share is an element, a limb of a secret at most 56 (32, the last) bits: tried on both
@@ -338,7 +328,7 @@ Parameters Ring(std::uint32_t k) { return {GraphKind::kRing, k, 2, 2, 0, 0}; }
 
 TEST(GraphReference, JoinsEachMemberToTheNearestOnTheDocumentedRing) {
   for (const std::uint32_t n : {3U, 4U, 5U, 20U, 21U, 64U, 257U, 700U}) {
-    const SecretArray<32> seed = Key(n);
+    const SecretArray<32> seed = SeededKey(n);
     const auto ring = SlowRing(n, seed);
     for (const std::uint32_t k : {0U, 2U, 4U, (n - 1) / 2 * 2}) {
       if (k >= n) continue;
@@ -361,7 +351,7 @@ TEST(GraphReference, JoinsEachMemberToTheNearestOnTheDocumentedRing) {
 // A Harary graph of degree k holds together whatever k - 1 members are gone.
 TEST(GraphReference, AnyThreeMembersMayGoFromDegreeFour) {
   constexpr std::uint32_t n = 20;
-  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, Ring(4), Key(9)));
+  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, Ring(4), SeededKey(9)));
   std::array<std::uint32_t, n> joined{};  // neighbours as bits
   for (std::uint32_t i = 0; i < n; ++i) {
     for (const std::uint32_t j : graph.Neighbours(i)) joined[i] |= 1U << j;
@@ -395,20 +385,20 @@ TEST(GraphReference, AnyThreeMembersMayGoFromDegreeFour) {
 // members nothing is left, whatever the length, and a shorter vector has the same front.
 TEST(MaskReference, PairMasksOfAGraphCancelInTheSum) {
   constexpr std::uint32_t n = 12;
-  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, Ring(6), Key(1)));
+  ASSERT_OK_AND_ASSIGN(const Graph graph, Graph::Create(n, Ring(6), SeededKey(1)));
   for (const std::size_t dim : {1U, 2047U, 2048U, 2049U, 4097U}) {
     std::vector<std::uint32_t> sum(dim);
     for (std::uint32_t member = 0; member < n; ++member) {
       std::vector<std::uint32_t> masked(dim);
       for (const std::uint32_t other : graph.Neighbours(member)) {
-        const auto key = Key(1000 + std::min(member, other) * n + std::max(member, other));
+        const auto key = SeededKey(1000 + std::min(member, other) * n + std::max(member, other));
         const auto sign = member < other ? MaskSign::kAdd : MaskSign::kSubtract;
         ASSERT_OK(ApplyMask(key, sign, masked));
       }
       EXPECT_NE(masked, std::vector<std::uint32_t>(dim));
       std::vector<std::uint32_t> front((dim + 1) / 2);
       for (const std::uint32_t other : graph.Neighbours(member)) {
-        const auto key = Key(1000 + std::min(member, other) * n + std::max(member, other));
+        const auto key = SeededKey(1000 + std::min(member, other) * n + std::max(member, other));
         const auto sign = member < other ? MaskSign::kAdd : MaskSign::kSubtract;
         ASSERT_OK(ApplyMask(key, sign, front));
       }
@@ -417,7 +407,7 @@ TEST(MaskReference, PairMasksOfAGraphCancelInTheSum) {
     }
     EXPECT_EQ(sum, std::vector<std::uint32_t>(dim)) << dim;
   }
-  ASSERT_OK(ApplyMask(Key(1), MaskSign::kAdd, {}));
+  ASSERT_OK(ApplyMask(SeededKey(1), MaskSign::kAdd, {}));
 }
 
 }  // namespace

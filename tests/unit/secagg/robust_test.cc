@@ -8,23 +8,15 @@
 
 #include "demur/secagg/reed_solomon.h"
 #include "demur/secagg/shamir.h"
-#include "demur/seeded/seeded_random.h"
 #include "result_matchers.h"
+#include "seeded_coins.h"
 
 // Opening a secret although some of its shares are wrong.
 namespace demur::secagg {
 namespace {
 
-std::unique_ptr<RandomStream> Coins(std::uint64_t seed) {
-  auto stream = seeded::SeededRandom(seed).Stream({1, 2, 3, 4, Purpose::kKeys});
-  EXPECT_OK(stream);
-  return std::move(*stream);
-}
-SecretArray<32> Key(std::uint64_t seed) {
-  SecretArray<32> key;
-  EXPECT_OK(Coins(seed)->Fill(key.mutable_view()));
-  return key;
-}
+using testing::Coins;
+using testing::SeededKey;
 
 // --- The decoder
 // ----------------------------------------------------------------------------------------
@@ -136,11 +128,11 @@ TEST(ReedSolomonTest, MisuseStopsTheProgram) {
 
 class RobustOpeningTest : public ::testing::Test {
  protected:
-  // m shares, any `threshold` of which open Key(1).
+  // m shares, any `threshold` of which open SeededKey(1).
   void Deal(std::uint32_t threshold, std::uint32_t m) {
     xs_.clear();
     for (std::uint32_t i = 0; i < m; ++i) xs_.push_back(7 * i + 1);
-    ASSERT_OK_AND_ASSIGN(shares_, SplitSecret(Key(1), threshold, xs_, *Coins(m)));
+    ASSERT_OK_AND_ASSIGN(shares_, SplitSecret(SeededKey(1), threshold, xs_, *Coins(m)));
   }
   std::vector<HeldShare> Held() const {
     std::vector<HeldShare> held;
@@ -158,7 +150,7 @@ class RobustOpeningTest : public ::testing::Test {
   void ExpectOpens(std::uint32_t threshold, const std::vector<std::size_t>& wrong) const {
     const auto opening = OpenSecretRobust(Held(), threshold);
     ASSERT_OK(opening);
-    EXPECT_TRUE(ConstantTimeEqual(opening->secret.view(), Key(1).view()));
+    EXPECT_TRUE(ConstantTimeEqual(opening->secret.view(), SeededKey(1).view()));
     std::vector<std::uint32_t> points;
     for (const std::size_t at : wrong) points.push_back(xs_[at]);
     EXPECT_EQ(opening->wrong_points, points);
@@ -264,7 +256,7 @@ TEST_F(RobustOpeningTest, WithoutSharesToSpareNothingIsFoundWrong) {
       EXPECT_ERROR(opening, ErrorCode::kDataLoss);
     } else {  // any three shares are some polynomial's: only the secret's owner can tell
       EXPECT_TRUE(!opening.has_value() ||
-                  !ConstantTimeEqual(opening->secret.view(), Key(1).view()));
+                  !ConstantTimeEqual(opening->secret.view(), SeededKey(1).view()));
     }
     NoElement(1, 4);
     EXPECT_ERROR(OpenSecretRobust(Held(), 3), ErrorCode::kDataLoss);

@@ -7,12 +7,17 @@
 #include <vector>
 
 #include "secagg_test_util.h"
+#include "step_table.h"
 
 // The coordinator's transition table (docs/protocol.md), one test a cell. 24 members, of whom
 // devices 0 and 1 have not answered the phase yet; messages are device 0's.
 namespace demur::secagg {
 namespace {
 
+using testing::Cell;
+using testing::CellsOf;
+using testing::NameOfCell;
+using testing::TableRow;
 using wire::FrameType;
 
 constexpr const char* kRefused = "refused";
@@ -24,14 +29,11 @@ constexpr const char* kBroken = "evidence: malformed message, M10 -> =";
 constexpr const char* kTaken = "-> =";
 constexpr const char* kStopped = "abandoned: stopped, M10 x24 -> aborted";
 
-struct Row {
-  const char* event;
-  std::vector<const char*> cells;  // by the table's states; "=" stands for the state's own name
-};
+// "=" in a cell stands for the state's own name.
 struct Table {
   bool malicious;
   std::vector<const char*> states;
-  std::vector<Row> rows;
+  std::vector<TableRow> rows;
 };
 
 const Table& SemiHonest() {
@@ -223,7 +225,7 @@ ServerEvent MakeEvent(std::string_view name, std::string_view state, Recording& 
 
 void ExpectCell(const Table& table, std::size_t number, std::size_t column) {
   Recording& r = RecordingOf(table.malicious);
-  const Row& row = table.rows[number];
+  const TableRow& row = table.rows[number];
   const std::string state = table.states[column];
   ASSERT_EQ(row.cells.size(), table.states.size());
   std::vector<std::uint32_t> holding = {0, 1};
@@ -236,20 +238,6 @@ void ExpectCell(const Table& table, std::size_t number, std::size_t column) {
   if (t.refused) {
     EXPECT_EQ(NameOf(t.next), state);
   }
-}
-
-using Cell = std::tuple<std::size_t, std::size_t>;
-template <const Table& (*Of)()>
-auto CellsOf() {
-  return ::testing::Combine(::testing::Range<std::size_t>(0, Of().rows.size()),
-                            ::testing::Range<std::size_t>(0, Of().states.size()));
-}
-template <const Table& (*Of)()>
-std::string NameOfCell(const ::testing::TestParamInfo<Cell>& info) {
-  std::string name = std::string(Of().states[std::get<1>(info.param)]) + "_" +
-                     Of().rows[std::get<0>(info.param)].event;
-  std::replace(name.begin(), name.end(), ' ', '_');
-  return name;
 }
 
 class ServerCell : public ::testing::TestWithParam<Cell> {};
@@ -346,6 +334,26 @@ TEST(ServerStep, AVectorThatIsInTheSumStaysWhenItsMemberLeavesOrMisbehaves) {
     ASSERT_NE(sum, nullptr);
     EXPECT_EQ(sum->survivors.size(), 24U);
     EXPECT_EQ(sum->sum, r.session().ExpectedSum());
+  }
+}
+
+TEST(ServerStep, MembersThatAreAllGoneAfterTheirVectorsEndTheRound) {
+  for (const bool malicious : {false, true}) {
+    Recording& r = RecordingOf(malicious);
+    const ServerConfig& config = r.session().server_config();
+    ServerState state = r.ServerIn("masking", {0});
+    std::string last;
+    for (std::uint32_t device = 24; device-- > 0;) {  // 0, whose vector is not in, last
+      ASSERT_EQ(NameOf(state), "masking");
+      auto t = Step(std::move(state),
+                    server::event::Left{r.session().device(device).identity.public_key}, config);
+      last = Describe(t);
+      state = std::move(t.next);
+    }
+    EXPECT_EQ(last, malicious ? "persist survivors, timer confirm, abandoned: too few "
+                                "confirmations -> aborted"
+                              : "persist survivors, timer unmask, abandoned: too few shares -> "
+                                "aborted");
   }
 }
 

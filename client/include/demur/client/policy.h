@@ -26,6 +26,8 @@ struct Floor {
   std::uint32_t noise_corrupt_permille_min = 100;
   std::uint32_t corrupt_permille_max = 400;  // more is a promise nobody can check
   std::uint32_t sigma_min = 80;              // bits
+  // Bits. A round whose graph breaks under its own dropouts is charged and gives nothing.
+  std::uint32_t eta_min = 20;
   // Plans that hold only while the coordinator follows the protocol.
   bool allow_semi_honest = false;
   std::uint32_t dim_max = 1U << 22;  // coordinates of the slice: work, memory, upload

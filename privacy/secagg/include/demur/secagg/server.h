@@ -179,7 +179,8 @@ struct Masking {  // U2 is frozen, M4 is out
   MemberSet survivors;             // U3 so far
   std::vector<std::uint32_t> sum;  // of the masked vectors, mod 2^32
 };
-struct Confirming {  // U3 is frozen and durable, M6 is out; the committee signs
+// From here on U3 is frozen and durable, and M6 is out.
+struct FixedSum {
   Core core;
   Frozen frozen;
   std::vector<DealtHashes> hashes;  // by dealer
@@ -187,19 +188,13 @@ struct Confirming {  // U3 is frozen and durable, M6 is out; the committee signs
   MemberSet survivors;
   std::vector<std::uint32_t> sum;
   std::shared_ptr<const Bytes> confirm_frame;
-  Hash256 transcript{};
+  Hash256 transcript{};  // zero in the semi-honest profile
+};
+struct Confirming : FixedSum {                    // the committee signs
   std::vector<wire::Confirmation> confirmations;  // in order of arrival
 };
 // Shares are asked for: by M6 in the semi-honest profile, by M8 in the malicious one.
-struct Unmasking {
-  Core core;
-  Frozen frozen;
-  std::vector<DealtHashes> hashes;  // by dealer
-  MemberSet shared;
-  MemberSet survivors;
-  std::vector<std::uint32_t> sum;
-  std::shared_ptr<const Bytes> confirm_frame;
-  Hash256 transcript{};
+struct Unmasking : FixedSum {
   std::shared_ptr<const Bytes> unmask_frame;  // null in the semi-honest profile
   std::vector<OpenedShares> opened;           // by dealer
 };
