@@ -53,6 +53,7 @@ class ScenarioRun {
   Status TrainRounds(Federation* federation, const SeedRun& run, const std::string& model);
   Status TrainBaselines(const SeedRun& run);
   Status Measure(const std::string& model, const Scorer& scorer, const People& people);
+  std::uint32_t MeanRows() const;
   Status MeasureCost(const Federation& federation, const SeedRun& run);
   void DescribePrivacy(const Federation& federation, const dp::EpsilonReport& spent);
   void DescribeData(const SeedRun& run);
@@ -190,6 +191,17 @@ Status ScenarioRun::Measure(const std::string& model, const Scorer& scorer, cons
   return {};
 }
 
+// Rows that a round trained, of those that trained any; at least 1.
+std::uint32_t ScenarioRun::MeanRows() const {
+  double rows = 0;
+  double rounds = 0;
+  for (const RoundRow& row : report_.rounds) {
+    rows += row.rows;
+    rounds += row.rows > 0 ? 1 : 0;
+  }
+  return std::max(1U, static_cast<std::uint32_t>(rounds > 0 ? rows / rounds : 0));
+}
+
 Status ScenarioRun::MeasureCost(const Federation& federation, const SeedRun& run) {
   const model::Plan& plan = federation.task().plan_template();
   DEMUR_TRY(report_.cpu_us_noise_off,
@@ -199,7 +211,7 @@ Status ScenarioRun::MeasureCost(const Federation& federation, const SeedRun& run
   DEMUR_TRY(report_.cpu_us_noise_on, MeasureUpdateMicros(federation, run.people, run.random,
                                                          variance, kCostClients, kCostRepeats));
   DEMUR_TRY(const Traffic traffic,
-            TrafficOf(plan, federation.task().layout().dim(),
+            TrafficOf(federation.task(), MeanRows(),
                       static_cast<std::uint32_t>(report_.clients_per_round)));
   report_.bytes_up_per_client = traffic.up;
   report_.bytes_down_per_client = traffic.down;

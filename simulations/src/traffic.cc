@@ -1,5 +1,8 @@
 #include "traffic.h"
 
+#include <numeric>
+#include <vector>
+
 #include "demur/model/tables.h"
 #include "demur/secagg/parameters.h"
 #include "demur/wire/control.h"
@@ -28,9 +31,11 @@ void AddConfirmation(const secagg::Parameters& parameters, Traffic* traffic) {
   traffic->down += Framed(request);
 }
 
-}  // namespace
-
-Result<Traffic> TrafficOf(const model::Plan& plan, std::uint32_t dim, std::uint32_t n) {
+// One session.
+Result<Traffic> TrafficOf(const model::Plan& plan, std::uint32_t n) {
+  DEMUR_TRY(const model::Layout layout,
+            model::Layout::Create(plan.training.schema, plan.training.slice));
+  const std::uint32_t dim = layout.dim();
   DEMUR_TRY(const secagg::Parameters parameters, secagg::ComputeParameters(n, plan.secagg));
   const std::size_t k = parameters.neighbours;
   const std::size_t bitmap = wire::BitmapLen(n);
@@ -57,14 +62,33 @@ Result<Traffic> TrafficOf(const model::Plan& plan, std::uint32_t dim, std::uint3
   unmask.shares.resize(k);
 
   Traffic traffic;
-  traffic.up = Framed(advertise) + Framed(shares) + Framed(masked) + Framed(unmask) +
-               wire::kFrameHeaderLen + wire::Encode(wire::FetchModel{}).size();
-  wire::ModelBlob blob;
-  blob.blob.resize(plan.training.schema.coordinates() * sizeof(float));
+  traffic.up = Framed(advertise) + Framed(shares) + Framed(masked) + Framed(unmask);
   traffic.down = Framed(wire::Announce{wire::EncodePlan(plan), {}}) + Framed(roster) +
-                 Framed(inbox) + Framed(confirm) + Framed(wire::Close{}) + wire::kFrameHeaderLen +
-                 wire::Encode(blob).size();
+                 Framed(inbox) + Framed(confirm) + Framed(wire::Close{});
   if (parameters.quorum > 0) AddConfirmation(parameters, &traffic);
+  return traffic;
+}
+
+}  // namespace
+
+Result<Traffic> TrafficOf(const coordinator::PreparedTask& task, std::uint32_t rows,
+                          std::uint32_t n) {
+  Traffic traffic;
+  const auto add = [&](std::uint32_t attempt, const std::vector<std::uint32_t>& chosen) -> Status {
+    DEMUR_TRY(const Traffic session,
+              TrafficOf(coordinator::MakePlan(task, {{1, 1}, attempt}, {}, 1, chosen), n));
+    traffic.up += session.up;
+    traffic.down += session.down;
+    return {};
+  };
+  if (task.counts_template()) DEMUR_RETURN_IF_ERROR(add(0, {}));
+  std::vector<std::uint32_t> chosen(task.chooses_rows() ? rows : 0);
+  std::iota(chosen.begin(), chosen.end(), 0U);
+  DEMUR_RETURN_IF_ERROR(add(task.counts_template() ? 1 : 0, chosen));
+  wire::ModelBlob blob;
+  blob.blob.resize(task.schema().coordinates() * sizeof(float));
+  traffic.up += wire::kFrameHeaderLen + wire::Encode(wire::FetchModel{}).size();
+  traffic.down += wire::kFrameHeaderLen + wire::Encode(blob).size();
   return traffic;
 }
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "demur/base/result.h"
-#include "demur/model/plan.h"
+#include "demur/coordinator/task.h"
 
 namespace demur::sim {
 
@@ -14,7 +14,9 @@ struct Traffic {
   std::uint64_t down = 0;
 };
 
-// For a roster of `n` of which everybody stays. Errors of secagg::ComputeParameters.
-Result<Traffic> TrafficOf(const model::Plan& plan, std::uint32_t dim, std::uint32_t n);
+// For a roster of `n` of which everybody stays, all sessions of a round together. `rows` of the item
+// tables are trained where the task chooses them. Errors of secagg::ComputeParameters.
+Result<Traffic> TrafficOf(const coordinator::PreparedTask& task, std::uint32_t rows,
+                          std::uint32_t n);
 
 }  // namespace demur::sim
