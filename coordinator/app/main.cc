@@ -186,12 +186,14 @@ Status RunRounds(const Arguments& arguments) {
     std::printf("%s\n", out.Dump(2).c_str());
     return {};
   }
-  std::printf("epoch  round  state       cohort  roster  survivors  seconds  reason\n");
+  std::printf(
+      "epoch  round  session     state       cohort  roster  survivors    rows  seconds  reason\n");
   for (const RoundRow& round : rounds) {
     const std::int64_t ms = std::max<std::int64_t>(0, round.ended_unix_ms - round.started_unix_ms);
-    std::printf("%5u  %5u  %-10s  %6u  %6u  %9u  %7.1f  %s\n", round.id.epoch, round.id.counter,
+    std::printf("%5u  %5u  %-10s  %-10s  %6u  %6u  %9u  %6u  %7.1f  %s\n", round.id.epoch,
+                round.id.counter, std::string(model::ToString(round.kind)).c_str(),
                 std::string(ToString(round.state)).c_str(), round.cohort, round.roster,
-                round.survivors, static_cast<double>(ms) / 1000, round.reason.c_str());
+                round.survivors, round.rows, static_cast<double>(ms) / 1000, round.reason.c_str());
   }
   return {};
 }

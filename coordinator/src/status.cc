@@ -91,14 +91,21 @@ std::string RoundText(RoundId id) {
   return std::to_string(id.epoch) + "." + std::to_string(id.counter);
 }
 
+std::string SessionText(const RoundRow& round) {
+  std::string text(model::ToString(round.kind));
+  if (round.rows > 0) text += ": " + std::to_string(round.rows) + " rows";
+  return text;
+}
+
 void AddRounds(std::string* out, const std::vector<RoundRow>& rounds) {
   *out +=
-      "<h2>Rounds</h2>\n<table><tr><th>round</th><th>state</th><th class=n>invited</th>"
+      "<h2>Rounds</h2>\n<table><tr><th>round</th><th>session</th><th>state</th><th class=n>invited</th>"
       "<th class=n>roster</th><th class=n>in the sum</th><th class=n>time</th><th>why</th></tr>\n";
   for (const RoundRow& round : rounds) {
     const std::string_view state = ToString(round.state);
     *out += "<tr>";
     AddCell(out, "id", RoundText(round.id));
+    AddCell(out, "id", SessionText(round));
     AddCell(out, state, state);
     AddCell(out, "n", std::to_string(round.cohort));
     AddCell(out, "n", std::to_string(round.roster));
