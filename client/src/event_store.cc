@@ -150,7 +150,9 @@ Status EventStore::PutTask(const TaskRecord& record, SealedStore::Batch* batch) 
     batch->Insert(StoreTable::kTask, EncodeTask(record));
     return {};
   }
-  if (record.last_seen < entry->second.last_seen) {
+  const TaskRecord& old = entry->second;
+  if (std::pair(record.last_seen, record.last_seen_attempt) <
+      std::pair(old.last_seen, old.last_seen_attempt)) {
     return Error(ErrorCode::kFailedPrecondition, "device store: a round id would go back");
   }
   batch->Replace(StoreTable::kTask, entry->first, EncodeTask(record));

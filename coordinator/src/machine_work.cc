@@ -126,8 +126,7 @@ class SessionEffects {
         effect::PersistSurvivors{round_.id, round_.roster, round_.survivors, {RowOf(*entry)}});
   }
   void operator()(secagg::server::effect::StartTimer&& e) {
-    work_.effects.push_back(
-        effect::StartTimer{round_.id, e.phase, e.duration_ms, round_.attempt});
+    work_.effects.push_back(effect::StartTimer{round_.id, e.phase, e.duration_ms, round_.attempt});
   }
   void operator()(secagg::server::effect::SumReady&& e) {
     work_.effects.push_back(effect::Aggregate{round_.id, std::move(e.sum),
@@ -263,27 +262,32 @@ Phase Pause(Work& work, bool stopping) {
 namespace {
 
 // The first session of a round was committed, the second one will not be.
-void EndBetween(Work& work, const state::Drawing& s, std::string reason) {
-  if (s.attempt == 0) return;
+void EndBetween(Work& work, const Round& round, std::string reason) {
+  if (round.attempt == 0) return;
+  RoundReport report = ReportOf(round, work.core);
+  report.reason = std::move(reason);
+  work.effects.push_back(effect::RoundEnded{std::move(report)});
+}
+
+// The session that was to be drawn.
+Round DrawnFor(const state::Drawing& s) {
   Round round;
   round.id = s.id;
   round.attempt = s.attempt;
   round.rows = s.rows;
-  RoundReport report = ReportOf(round, work.core);
-  report.reason = std::move(reason);
-  work.effects.push_back(effect::RoundEnded{std::move(report)});
+  return round;
 }
 
 }  // namespace
 
 Phase NotDrawn(Work& work, const state::Drawing& s, std::string reason) {
   ++work.core.abandoned_in_a_row;
-  EndBetween(work, s, std::move(reason));
+  EndBetween(work, DrawnFor(s), std::move(reason));
   return Pause(work, false);
 }
 
 Phase StopDrawing(Work& work, const state::Drawing& s) {
-  EndBetween(work, s, std::string(ToString(StopReason::kAsked)));
+  EndBetween(work, DrawnFor(s), std::string(ToString(StopReason::kAsked)));
   return Halt(work, StopReason::kAsked);
 }
 
@@ -364,9 +368,11 @@ std::optional<Round> MakeRound(const Core& core, const state::Drawing& s, const 
 Phase Open(Work& work, Round round, event::Drawn&& e) {
   Result<dp::Reservation> reserved = work.core.ledger.Reserve(e.intent);
   if (!reserved) {
-    return Halt(work, reserved.error().code() == ErrorCode::kResourceExhausted
-                          ? StopReason::kBudgetSpent
-                          : StopReason::kInternal);
+    const StopReason reason = reserved.error().code() == ErrorCode::kResourceExhausted
+                                  ? StopReason::kBudgetSpent
+                                  : StopReason::kInternal;
+    EndBetween(work, round, std::string(ToString(reason)));
+    return Halt(work, reason);
   }
   work.core.last_counter = round.id.counter;
   work.effects.push_back(effect::PersistReserve{RowOf(round, work.now), {RowOf(reserved->entry)}});

@@ -167,4 +167,32 @@ inline model::Plan PlanFor(const dp::CalibrationRequest& request) {
   return plan;
 }
 
+// The two plans of a sparse round over the tables of PlanFor, with `share` of the budget for the
+// counts. `request` is of the session that trains.
+struct SparsePlans {
+  model::Plan counts;
+  model::Plan rows;
+};
+inline SparsePlans SparsePlansFor(dp::CalibrationRequest request, double share = 0.1) {
+  SparsePlans out;
+  out.counts = out.rows = PlanFor(request);
+  const model::Layout layout = Whole(out.rows.training.schema);
+  model::TrainingPlan& counting = out.counts.training;
+  counting.algorithm = model::kRowCountsAlgorithm;
+  counting.hyper = {{"items", 100}, {"rows_max", double{1} * request.rows_max}};
+  counting.schema.tables = {{"row_count", 100, 1, 1.0}};
+  counting.slice = model::Slice::Everything(counting.schema);
+  counting.value_max = 1;
+  counting.normaliser = 1;
+  request.other_dim = layout.dim();
+  out.counts.encoding = dp::CalibrateCounts(request, share, 100).value().encoding;
+  request.other_dim = 100;
+  if (request.noise) request.other = dp::CurveOf(*dp::ChargeOf(out.counts).value()).value();
+  out.rows.encoding = dp::Calibrate(request, layout).value().encoding;
+  out.rows.attempt = 1;
+  out.counts.session = {model::SessionKind::kRowCounts, out.rows.encoding, layout.dim()};
+  out.rows.session = {model::SessionKind::kRows, out.counts.encoding, 100};
+  return out;
+}
+
 }  // namespace demur::testing

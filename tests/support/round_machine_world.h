@@ -20,7 +20,7 @@ namespace demur::testing {
 
 namespace machine = coordinator::machine;
 
-// One round from the devices' side.
+// One session of a round from the devices' side.
 struct RecordedRound {
   std::unique_ptr<SecAggSession> session;
   std::vector<SecAggSession::Frame> answers;  // to the coordinator, in order; kLeave included
@@ -31,6 +31,7 @@ class RoundMachineWorld {
  public:
   static constexpr std::int64_t kNow = 1'900'000'000'000;
   using Departures = std::map<std::uint32_t, wire::FrameType>;  // device: what it does not send
+  using Kind = model::SessionKind;
 
   explicit RoundMachineWorld(std::uint32_t devices) : devices_(devices) {
     config.cohort = devices;
@@ -52,13 +53,17 @@ class RoundMachineWorld {
   secagg::MemberId Identity(std::uint32_t device) {
     return Round(1).session->device(device).identity.public_key;
   }
-  model::Plan Plan(std::uint32_t counter) const { return SessionPlan(OptionsOf(counter)); }
+  model::Plan Plan(std::uint32_t counter) const {
+    return SessionPlan(OptionsOf(counter, Kind::kWhole));
+  }
 
-  // The recording of round {1, counter}, made when it is first asked for. `departures` count then.
-  RecordedRound& Round(std::uint32_t counter, const Departures& departures = {}) {
-    RecordedRound& round = rounds_[counter];
+  // The recording of a session of round {1, counter}, made when it is first asked for.
+  // `departures` count then.
+  RecordedRound& Round(std::uint32_t counter, const Departures& departures = {},
+                       Kind kind = Kind::kWhole) {
+    RecordedRound& round = rounds_[{counter, kind}];
     if (round.session) return round;
-    round.session = std::make_unique<SecAggSession>(OptionsOf(counter));
+    round.session = std::make_unique<SecAggSession>(OptionsOf(counter, kind));
     for (const auto& [device, type] : departures) round.session->Depart(device, type);
     round.session->SetTap([&round](SecAggSession::Frame& frame) {
       if (!frame.to_server) return true;
@@ -87,15 +92,16 @@ class RoundMachineWorld {
     return {Number(device), type, Round(counter).by_device.at({device, type})};
   }
   // The recorded answer as an event: a message, or that the device left.
-  static machine::Event Answer(std::uint32_t counter, const SecAggSession::Frame& frame) {
+  static machine::Event Answer(std::uint32_t counter, const SecAggSession::Frame& frame,
+                               std::uint32_t attempt = 0) {
     if (frame.type == wire::FrameType::kLeave) {
-      return machine::event::Left{Number(frame.device), {1, counter}, 0};
+      return machine::event::Left{Number(frame.device), {1, counter}, attempt};
     }
     return machine::event::Message{Number(frame.device), frame.type, frame.bytes};
   }
-  // The whole cohort, for round {1, counter}.
-  machine::event::Drawn Drawn(std::uint32_t counter) {
-    RecordedRound& round = Round(counter);
+  // The whole cohort, for a session of round {1, counter}.
+  machine::event::Drawn Drawn(std::uint32_t counter, Kind kind = Kind::kWhole) {
+    RecordedRound& round = Round(counter, {}, kind);
     std::vector<secagg::MemberId> invited;
     std::vector<DeviceNumber> cohort;
     for (std::uint32_t i = 0; i < devices_; ++i) {
@@ -114,6 +120,15 @@ class RoundMachineWorld {
     intent.roster_min = plan.secagg.roster_min;
     return {plan.round, std::move(cohort), intent, std::move(*server)};
   }
+  // What a session that counted rows found.
+  static machine::event::RowsFound RowsFound(std::uint32_t counter) {
+    machine::event::RowsFound out;
+    out.id = {1, counter};
+    out.rows = {1, 4};
+    out.rows_hash[0] = std::byte{2};
+    out.sum_hash[0] = std::byte{3};
+    return out;
+  }
   // The next model; its bytes are free to choose.
   static machine::event::Computed Computed(const machine::State& state, std::uint32_t counter,
                                            Bytes blob = Bytes(12)) {
@@ -128,15 +143,16 @@ class RoundMachineWorld {
   }
 
  private:
-  SessionOptions OptionsOf(std::uint32_t counter) const {
+  SessionOptions OptionsOf(std::uint32_t counter, Kind kind) const {
     SessionOptions options;
     options.devices = devices_;
     options.round = counter;
+    options.kind = kind;
     return options;
   }
 
   std::uint32_t devices_;
-  std::map<std::uint32_t, RecordedRound> rounds_;
+  std::map<std::pair<std::uint32_t, Kind>, RecordedRound> rounds_;
 };
 
 // The name of a state in tables: pauses and a stop that waits are told apart.

@@ -40,6 +40,7 @@ struct SessionOptions {
   model::SecAggProfile profile = model::SecAggProfile::kSemiHonest;
   std::uint64_t seed = 1;
   std::uint32_t round = 1;
+  model::SessionKind kind = model::SessionKind::kWhole;
 };
 
 // A device's last act: it answers everything before, and then says Leave, or nothing any more,
@@ -70,6 +71,14 @@ inline model::Plan SessionPlan(const SessionOptions& options) {
                  options.sigma,
                  options.eta};
   plan.timeouts = {1000, 1000, 1000, 1000, 1000, 1000};
+  if (options.kind == model::SessionKind::kRowCounts) {
+    plan.training.algorithm = model::kRowCountsAlgorithm;
+  }
+  if (options.kind == model::SessionKind::kRows) plan.attempt = 1;
+  // Both sessions of a sparse round are of one size here.
+  if (options.kind != model::SessionKind::kWhole) {
+    plan.session = {options.kind, plan.encoding, options.dim};
+  }
   return plan;
 }
 
@@ -263,11 +272,11 @@ class SecAggSession {
     };
   }
   void Fill(std::uint32_t device, std::uint32_t use, std::span<std::byte> out) {
-    auto stream = random_.Stream({0, plan_.round.Packed(), use, device, Purpose::kKeys});
+    auto stream = Stream(use, device);
     DEMUR_CHECK((*stream)->Fill(out).has_value(), "the seeded stream does not fail");
   }
   secagg::ClientSecrets SecretsOf(std::uint32_t device) {
-    auto stream = random_.Stream({0, plan_.round.Packed(), 2, device, Purpose::kKeys});
+    auto stream = Stream(2, device);
     auto secrets = secagg::DrawClientSecrets(**stream);
     return std::move(*secrets);
   }
@@ -283,6 +292,11 @@ class SecAggSession {
   }
 
  private:
+  // Each session of a round has secrets of its own.
+  Result<std::unique_ptr<RandomStream>> Stream(std::uint32_t use, std::uint32_t device) {
+    return random_.Stream(
+        {0, plan_.round.Packed(), 8 * plan_.attempt + use, device, Purpose::kKeys});
+  }
   crypto::Ed25519KeyPair MakeKey(std::uint32_t device) {
     SecretArray<32> seed;
     auto stream = random_.Stream({0, 0, 3, device, Purpose::kKeys});

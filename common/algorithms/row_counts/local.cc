@@ -47,7 +47,9 @@ class Local final : public learning::LocalStep {
     std::sort(buckets.begin(), buckets.end());
     buckets.erase(std::unique(buckets.begin(), buckets.end()), buckets.end());
     if (buckets.size() > rows_max_) {
-      DEMUR_TRY(const auto stream, context.random.Stream(context.stream));
+      StreamId id = context.stream;
+      id.purpose = Purpose::kSampling;
+      DEMUR_TRY(const auto stream, context.random.Stream(id));
       DEMUR_TRY(buckets, DrawSome(std::move(buckets), rows_max_, *stream));
     }
     for (const std::uint32_t bucket : buckets) out->AddRow(0, bucket, 1)[0] = 1.0F;
@@ -78,7 +80,8 @@ Result<std::unique_ptr<learning::LocalStep>> MakeLocal(const model::TrainingPlan
   const auto items = static_cast<std::uint32_t>(hyper[kItems]);
   const auto& tables = plan.schema.tables;
   if (tables.size() != 1 || tables[0].name != kTable || tables[0].cols != 1 ||
-      tables[0].rows != learning::NumBuckets(items) || !plan.slice.tables.at(0).all) {
+      tables[0].rows != learning::NumBuckets(items) ||
+      plan.slice != model::Slice::Everything(plan.schema)) {
     return Error(ErrorCode::kInvalidArgument,
                  "row_counts needs one whole table row_count, cols 1, a row a bucket");
   }

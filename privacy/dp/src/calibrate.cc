@@ -310,13 +310,17 @@ Result<Calibration> CalibrateCounts(const CalibrationRequest& request, double sh
     DEMUR_RETURN_IF_ERROR(planner.UseNoise(budget, honest));
     found.encoding.noise_variance = planner.LeastVariance(found.encoding, kMaxNoiseVariance);
     if (found.encoding.noise_variance == 0) {
-      return NoFit("no noise keeps the row counts inside their share of epsilon: fewer rows a "
-                   "device, a larger share or a larger cohort are needed");
+      return NoFit(
+          "no noise keeps the row counts inside their share of epsilon: fewer rows a "
+          "device, a larger share or a larger cohort are needed");
     }
     DEMUR_TRY(const auto table, AliasTable::ForVariance(found.encoding.noise_variance));
     noise_end = table->max_magnitude();
   }
   found.encoding.bits = planner.FewestBits(found.encoding, noise_end);
+  if (found.encoding.bits > request.bits_max) {
+    return NoFit("the row counts of this cohort need more bits than bits_max");
+  }
   return Describe(found, honest, counts, budget);
 }
 

@@ -79,13 +79,15 @@ Result<RdpCurve> CheckCost(const model::Plan& plan, double delta, const DeviceFl
   return curve;
 }
 
-Status CheckSpent(const DeviceTaskAccount& after, double delta,
+// `promised`: the plan's epsilon, at most the floor's. Sessions that each keep it may still pass it
+// together, where they do not agree on what the other one costs.
+Status CheckSpent(const DeviceTaskAccount& after, double promised,
                   std::span<const DeviceTaskAccount> accounts, const DeviceFloor& floor) {
-  DEMUR_TRY(const double task, Epsilon(after.spent, delta));
-  if (task > floor.epsilon_task_max) return Spent("this task has cost all it may");
+  DEMUR_TRY(const double task, Epsilon(after.spent, after.delta));
+  if (task > promised) return Spent("this task has cost all it may");
   // Curves of all tasks add up; the sum is converted at the smallest of their deltas.
   RdpCurve total = after.spent;
-  double least_delta = delta;
+  double least_delta = after.delta;
   for (const DeviceTaskAccount& account : accounts) {
     if (account.task == after.task || account.spent == RdpCurve{}) continue;
     DEMUR_RETURN_IF_ERROR(total.Add(account.spent));
@@ -138,7 +140,7 @@ Result<DeviceTaskAccount> AdmitPlan(const model::Plan& plan, std::uint32_t dim,
   DEMUR_TRY(const RdpCurve curve, CheckCost(plan, delta, floor));
   DEMUR_RETURN_IF_ERROR(after.spent.Add(curve));
   after.delta = after.delta > 0 ? std::min(after.delta, delta) : delta;
-  DEMUR_RETURN_IF_ERROR(CheckSpent(after, after.delta, accounts, floor));
+  DEMUR_RETURN_IF_ERROR(CheckSpent(after, plan.privacy.epsilon, accounts, floor));
   return after;
 }
 

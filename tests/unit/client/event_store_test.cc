@@ -118,6 +118,7 @@ TEST_F(EventStoreTest, RecordsOfTasksSurviveARestart) {
   record.terms =
       PlanTerms{true, 1.25, 1e-7, 4, 800, 560, 100, 40, model::SecAggProfile::kSemiHonest};
   record.population_epoch = 77;
+  record.last_seen_attempt = 1;
   const TaskRecord other = Seen(Fresh(8), 3);
   {
     ASSERT_OK_AND_ASSIGN(auto store, Open());
@@ -164,6 +165,42 @@ TEST_F(EventStoreTest, ARoundIdNeverGoesBack) {
   EXPECT_ERROR(store.SaveMasked(Masked(Fresh(), 4), {}), ErrorCode::kFailedPrecondition);
   EXPECT_EQ(store.FindTask(MakeTask(7))->last_seen, (RoundId{1, 5}));
   EXPECT_EQ(store.FindTask(MakeTask(7))->account.participations, 0U);
+}
+
+TEST_F(EventStoreTest, ASessionOfARoundNeverGoesBack) {
+  {
+    ASSERT_OK_AND_ASSIGN(auto store, Open());
+    ASSERT_OK(store.SaveTask(Seen(Fresh(), 5, 0)));
+    ASSERT_OK(store.SaveTask(Seen(Fresh(), 5, 1)));
+    EXPECT_ERROR(store.SaveTask(Seen(Fresh(), 5, 0)), ErrorCode::kFailedPrecondition);
+    EXPECT_ERROR(store.SaveTask(Seen(Fresh(), 4, 1)), ErrorCode::kFailedPrecondition);
+  }
+  ASSERT_OK_AND_ASSIGN(auto store, Open());
+  EXPECT_EQ(store.FindTask(MakeTask(7))->last_seen_attempt, 1U);
+  EXPECT_ERROR(store.SaveTask(Seen(Fresh(), 5, 0)), ErrorCode::kFailedPrecondition);
+  EXPECT_OK(store.SaveTask(Seen(Fresh(), 6, 0)));
+}
+
+TEST_F(EventStoreTest, BothSessionsOfARoundAreAnsweredOnce) {
+  const TaskRecord counts = Masked(Fresh(), 5, 0);
+  TaskRecord rows = Masked(counts, 5, 1);
+  rows.account.participations = counts.account.participations;
+  {
+    ASSERT_OK_AND_ASSIGN(auto store, Open());
+    ASSERT_OK(store.SaveMasked(counts, {{1.0F}}));
+    ASSERT_OK(store.SaveTask(Seen(counts, 5, 1)));
+    ASSERT_OK(store.SaveMasked(rows, {{2.0F}}));
+  }
+  ASSERT_OK_AND_ASSIGN(auto store, Open());
+  EXPECT_EQ(*store.FindTask(rows.task()), rows);
+  EXPECT_ERROR(store.SaveMasked(rows, {{3.0F}}), ErrorCode::kFailedPrecondition);
+  EXPECT_ERROR(store.SaveMasked(counts, {{3.0F}}), ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(store.LoadState(rows.task())->values, (std::vector<float>{2.0F}));
+  // The next round is another participation, whichever of its sessions is the first one here.
+  TaskRecord next = Masked(rows, 6, 1);
+  next.account.participations = rows.account.participations;
+  EXPECT_ERROR(store.SaveMasked(next, {}), ErrorCode::kFailedPrecondition);
+  EXPECT_OK(store.SaveMasked(Masked(rows, 6, 1), {}));
 }
 
 TEST_F(EventStoreTest, SaveTaskSetsNoMarkerAndChangesNoAccount) {

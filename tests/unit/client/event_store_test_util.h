@@ -48,13 +48,14 @@ inline std::vector<std::uint32_t> Items(const std::vector<Event>& events) {
 }
 
 // What policy.h hands out before M1 of round `counter`, ..
-inline TaskRecord Seen(TaskRecord record, std::uint32_t counter) {
+inline TaskRecord Seen(TaskRecord record, std::uint32_t counter, std::uint32_t attempt = 0) {
   record.last_seen = {1, counter};
+  record.last_seen_attempt = attempt;
   return record;
 }
 // .. and before its M5.
 inline TaskRecord Masked(TaskRecord record, std::uint32_t counter, std::uint32_t attempt = 0) {
-  record = Seen(std::move(record), counter);
+  record = Seen(std::move(record), counter, attempt);
   record.masked_round = {1, counter};
   record.masked_attempt = attempt;
   record.account.last_round = {1, counter};

@@ -49,8 +49,7 @@ Result<Admission> Check(const model::Plan& plan, const Floor& floor = {},
 }
 
 TEST(PolicyTest, AnHonestPlanIsAdmittedWithBothRecords) {
-  model::Plan plan = HonestPlan();
-  plan.attempt = 2;
+  const model::Plan& plan = HonestPlan();
   ASSERT_OK_AND_ASSIGN(const Admission admission, Check(plan));
   EXPECT_EQ(admission.layout.dim(), 900U);
 
@@ -65,7 +64,7 @@ TEST(PolicyTest, AnHonestPlanIsAdmittedWithBothRecords) {
   EXPECT_EQ(admission.charged.account.participations, 1U);
   EXPECT_NE(admission.charged.account.spent, dp::RdpCurve{});
   EXPECT_EQ(admission.charged.masked_round, plan.round);
-  EXPECT_EQ(admission.charged.masked_attempt, 2U);
+  EXPECT_EQ(admission.charged.masked_attempt, 0U);
   EXPECT_EQ(admission.charged.terms, admission.seen.terms);
 }
 
@@ -283,14 +282,12 @@ TEST(PolicyTest, ARoundIsTakenUpOnce) {
   TaskRecord before;
   before.account.task = HonestPlan().task;
   before.last_seen = {2, 7};
-  const auto at = [&before](RoundId round, std::uint32_t attempt = 0) {
+  const auto at = [&before](RoundId round) {
     model::Plan plan = HonestPlan();
     plan.round = round;
-    plan.attempt = attempt;
     return Check(plan, {}, {before});
   };
   EXPECT_ERROR(at({2, 7}), ErrorCode::kFailedPrecondition);
-  EXPECT_ERROR(at({2, 7}, 5), ErrorCode::kFailedPrecondition) << "nor as another attempt";
   EXPECT_ERROR(at({2, 6}), ErrorCode::kFailedPrecondition);
   EXPECT_ERROR(at({1, 4'000'000'000}), ErrorCode::kFailedPrecondition) << "an older epoch";
   EXPECT_OK(at({2, 8}));

@@ -388,8 +388,8 @@ TEST_F(RecoveryTest, StoreAndLedgerMustTellTheSameStory) {
   const std::size_t unmasking = all - 2;
   for (const Case& one :
        {Case{all,
-             "INSERT INTO rounds VALUES ((1 << 32) + 2, 0, 1, '', 20, 0, 0, zeroblob(32), "
-             "zeroblob(32), 1, 5, 0)",
+             "INSERT INTO rounds VALUES ((1 << 32) + 2, 0, 1, 1, '', 20, 0, 0, 0, 0, "
+             "zeroblob(32), zeroblob(32), 1, 5, 0)",
              "round 1.2 is reserved in the store and absent in the ledger"},
         Case{3, "UPDATE rounds SET state = 4",
              "round 1.1 is abandoned in the store and reserved in the ledger"},
@@ -432,7 +432,7 @@ TEST_F(RecoveryTest, AnOpenedRoundThatWasGivenBackIsDataLoss) {
   ConnectAll();
   RunRound(1, 3);
   ASSERT_OK(Recover());  // released
-  Tamper("UPDATE rounds SET survivors = 20");
+  Tamper("UPDATE rounds SET survivors = 20, participants = 20");
   Tamper(
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) "
       "INSERT INTO devices SELECT i, 1, 0 FROM n");

@@ -44,14 +44,16 @@ class Machine {
 
   // Gives one event; what happened, in one line.
   std::string Give(Event event) { return Take(Step(std::move(state_), std::move(event), kNow)); }
-  void ConnectAll() {
-    for (std::uint32_t i = 0; i < kDevices; ++i) Give(World().Connected(i));
+  void ConnectAll(RoundMachineWorld& world = World()) {
+    for (std::uint32_t i = 0; i < world.devices(); ++i) Give(world.Connected(i));
   }
   // From drawing to committing, or to wherever the recorded answers lead.
-  void RunTo(std::uint32_t counter, RoundMachineWorld& world = World()) {
-    Give(world.Drawn(counter));
-    for (const auto& frame : world.Round(counter).answers) {
-      Give(RoundMachineWorld::Answer(counter, frame));
+  void RunTo(std::uint32_t counter, RoundMachineWorld& world = World(),
+             model::SessionKind kind = model::SessionKind::kWhole) {
+    Give(world.Drawn(counter, kind));
+    const auto& recorded = world.Round(counter, {}, kind);
+    for (const auto& frame : recorded.answers) {
+      Give(RoundMachineWorld::Answer(counter, frame, recorded.session->plan().attempt));
     }
   }
   void RunAndCommit(std::uint32_t counter) {

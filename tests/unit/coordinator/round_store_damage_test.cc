@@ -71,12 +71,12 @@ TEST_F(RoundStoreTest, MissingPartsAreDamage) {
                   "task configuration"},
         std::pair{"DELETE FROM meta WHERE key = 'revocations'", "no 'revocations'"},
         std::pair{"UPDATE meta SET value = x'00' WHERE key = 'revocations'", "revocations"},
-        std::pair{"INSERT INTO devices VALUES (3, 1, 0)", "1 participations, but 0 places"},
+        std::pair{"INSERT INTO devices VALUES (3, 1, 0)", "1 participations, but 0 participants"},
         std::pair{"DELETE FROM models", "no model"},
         std::pair{"DELETE FROM server_state", "no server state"},
         std::pair{"UPDATE models SET blob = NULL", "does not match its hash"},
-        std::pair{"INSERT INTO rounds VALUES ((2 << 32) + 1, 0, 1, '', 1, 0, 0, zeroblob(32), "
-                  "zeroblob(32), 0, 1, 0)",
+        std::pair{"INSERT INTO rounds VALUES ((2 << 32) + 1, 0, 1, 1, '', 1, 0, 0, 0, 0, "
+                  "zeroblob(32), zeroblob(32), 0, 1, 0)",
                   "epoch to come"}}) {
     SetUp();
     ASSERT_OK(Create());
@@ -94,7 +94,7 @@ TEST_F(RoundStoreTest, ParticipationsThatWereLostAreDamage) {
     ASSERT_OK_AND_ASSIGN(RoundStore store, RoundStore::Open(dir_, Access::kWrite));
     ASSERT_OK(CommitOne(store, 1, 0));
   }
-  ExpectDamaged("DELETE FROM devices WHERE number = 8", "2 participations, but 3 places");
+  ExpectDamaged("DELETE FROM devices WHERE number = 8", "2 participations, but 3 participants");
 }
 // Bytes changed behind SQLite's back, in every part of the file: an error, never a wrong answer.
 TEST_F(RoundStoreTest, FlippedBytesAreFoundOrHarmless) {

@@ -53,6 +53,12 @@ weight = 0.5
 rows_max = 2
 bits_max = 20
 optimiser = "adam"
+[task.sparse]
+rows_cap = 9
+count_min = 2.5
+count_rows_max = 8
+count_share = 0.25
+keep = 0.75
 [task.training.hyper]
 rate = 0.25
 epochs = 2
@@ -95,6 +101,7 @@ reconnect_ms = 7
   EXPECT_EQ(task.training.weight, 0.5);
   EXPECT_EQ(task.training.rows_max, 2U);
   EXPECT_EQ(task.training.bits_max, 20U);
+  EXPECT_EQ(task.sparse, (TaskConfig::Sparse{9, 2.5, 8, 0.25, 0.75}));
   EXPECT_TRUE(task.privacy.noise);
   EXPECT_EQ(task.privacy.participations, 4U);
   EXPECT_EQ(task.secagg.gamma, 0.02);
@@ -129,6 +136,7 @@ TEST(TaskConfigTest, WritesWhatItReadsBackEqual) {
   task.training.rows = {0, 3};
   task.training.normaliser = 1.0 / 3.0;
   task.secagg.gamma = 0.1;
+  task.sparse = {70, 1.0 / 3.0, 9, 0.3, 0.125};
   ASSERT_OK_AND_ASSIGN(const TaskConfig again, Parse(FormatTask(task)));
   EXPECT_EQ(again, task);
 }
@@ -183,6 +191,9 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[task.training]\nrows = [1]\n", "task.training.rows"},
         Wrong{"[task.training]\nslice = \"rows\"\nrows = [1, 1]\n", "ascend"},
         Wrong{"[task.training]\nslice = \"rows\"\nrows = [50]\n", "items"},
+        Wrong{"[task.training]\nslice = \"counts\"\nrows = [1]\n", "task.training.rows"},
+        Wrong{"[task.training]\nslice = \"bandit\"\n", "task.sparse.rows_cap"},
+        Wrong{"[task.sparse]\nrows_cap = 51\n", "task.sparse.rows_cap"},
         Wrong{"[task]\nrounds = 3\n[task.privacy]\nparticipations = 4\n", "participations"},
         Wrong{"[task.privacy]\nnoise = true\n", "task.privacy.population"},
         Wrong{"[task.privacy]\nnoise = true\nepsilon = 10.5\npopulation = 100\n", "weak_privacy"},
@@ -228,6 +239,11 @@ constexpr OutOfRange kOutOfRange[] = {
     {"task.training", "rows_max", {"-1", "67108865", "1.5"}},
     {"task.training", "bits_max", {"7", "33", "true"}},
     {"task.training.hyper", "rate", {"1e13", "-1e13", "\"fast\""}},
+    {"task.sparse", "rows_cap", {"-1", "67108865", "1.5"}},
+    {"task.sparse", "count_min", {"-1.0", "1e10", "nan"}},
+    {"task.sparse", "count_rows_max", {"0", "67108865", "true"}},
+    {"task.sparse", "count_share", {"0.0", "1.0", "\"half\""}},
+    {"task.sparse", "keep", {"-0.1", "1.1", "nan"}},
     {"task.privacy", "noise", {"1", "\"yes\""}},
     {"task.privacy", "epsilon", {"0.0", "1001.0", "nan"}},
     {"task.privacy", "delta", {"0.0", "0.5", "-1e-7"}},
@@ -281,6 +297,13 @@ TEST(TaskConfigTest, ValidateFindsWhatNoFileCouldSay) {
   EXPECT_TRUE(refused([](TaskConfig& t) { t.training.bits_max = 33; }, "bits_max"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.training.hyper = {{"b", 1}, {"a", 1}}; }, "ascend"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.training.hyper = {{"a", std::nan("")}}; }, "finite"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.sparse.rows_cap = 51; }, "rows_cap"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.training.slice = "bandit"; }, "rows_cap"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.sparse.count_min = std::nan(""); }, "count_min"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.sparse.count_rows_max = 0; }, "count_rows_max"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.sparse.count_share = 1; }, "count_share"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.sparse.count_share = std::nan(""); }, "count_share"));
+  EXPECT_TRUE(refused([](TaskConfig& t) { t.sparse.keep = -0.5; }, "keep"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.roster_min = 19; }, "roster_min"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.sigma = 19; }, "sigma"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.secagg.eta = 0; }, "eta"));

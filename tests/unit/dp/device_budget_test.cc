@@ -48,23 +48,11 @@ TEST(DeviceBudgetTest, AnHonestPlanIsAdmittedUntilParticipationsEnd) {
 TEST(DeviceBudgetTest, RoundsAreNeverTakenTwice) {
   model::Plan plan = UsualPlan();
   plan.round = {1, 5};
-  plan.attempt = 1;
   ASSERT_OK_AND_ASSIGN(const auto first, AdmitPlan(plan, kDim, DeviceFloor{}, {}));
   EXPECT_ERROR(AdmitPlan(plan, kDim, DeviceFloor{}, std::vector{first}),
                ErrorCode::kFailedPrecondition);
   plan.round = {1, 4};
   EXPECT_ERROR(AdmitPlan(plan, kDim, DeviceFloor{}, std::vector{first}),
-               ErrorCode::kFailedPrecondition);
-  // Another attempt of the same round: one participation, charged again.
-  plan.round = {1, 5};
-  plan.attempt = 2;
-  ASSERT_OK_AND_ASSIGN(const auto second, AdmitPlan(plan, kDim, DeviceFloor{}, std::vector{first}));
-  EXPECT_EQ(second.participations, 1U);
-  RdpCurve twice = first.spent;
-  ASSERT_OK(twice.Add(first.spent));
-  EXPECT_EQ(second.spent, twice);
-  plan.attempt = 1;
-  EXPECT_ERROR(AdmitPlan(plan, kDim, DeviceFloor{}, std::vector{second}),
                ErrorCode::kFailedPrecondition);
 }
 

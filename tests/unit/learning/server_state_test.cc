@@ -23,8 +23,14 @@ ServerState Full() {
   return state;
 }
 
+ServerState Scored() {
+  ServerState state = Full();
+  state.rows = {{0.5F, 2}, {1, 0.25F}};
+  return state;
+}
+
 TEST(ServerStateTest, SurvivesARoundTrip) {
-  for (const ServerState& state : {ServerState(), Full()}) {
+  for (const ServerState& state : {ServerState(), Full(), Scored()}) {
     ASSERT_OK_AND_ASSIGN(const ServerState read,
                          ServerState::Parse(TwoTables(), state.Serialise()));
     EXPECT_EQ(read, state);
@@ -32,7 +38,7 @@ TEST(ServerStateTest, SurvivesARoundTrip) {
 }
 
 TEST(ServerStateTest, RefusesEveryTruncationAndEveryExtraByte) {
-  const Bytes bytes = Full().Serialise();
+  const Bytes bytes = Scored().Serialise();
   for (std::size_t len = 0; len < bytes.size(); ++len) {
     EXPECT_ERROR(ServerState::Parse(TwoTables(), ByteView(bytes).first(len)), ErrorCode::kDataLoss)
         << len;
@@ -57,8 +63,29 @@ TEST(ServerStateTest, RefusesAnotherSchema) {
 
 TEST(ServerStateTest, RefusesAnotherVersion) {
   Bytes bytes = Full().Serialise();
-  bytes[5] = std::byte{2};
-  EXPECT_ERROR(ServerState::Parse(TwoTables(), bytes), ErrorCode::kDataLoss);
+  for (const std::byte version : {std::byte{1}, std::byte{3}}) {
+    bytes[5] = version;
+    EXPECT_ERROR(ServerState::Parse(TwoTables(), bytes), ErrorCode::kDataLoss);
+  }
+}
+
+TEST(ServerStateTest, RefusesScoresThatCannotBe) {
+  const auto refused = [](auto change) {
+    ServerState state = Scored();
+    change(state.rows);
+    return testing::HasError(ServerState::Parse(TwoTables(), state.Serialise()),
+                             ErrorCode::kDataLoss);
+  };
+  EXPECT_FALSE(refused([](RowScores&) {}));
+  EXPECT_TRUE(refused([](RowScores& r) { r.reward[1] = std::nanf(""); }));
+  EXPECT_TRUE(refused([](RowScores& r) { r.count[0] = std::numeric_limits<float>::infinity(); }));
+  EXPECT_TRUE(refused([](RowScores& r) { r.reward[0] = -0.5F; }));
+  EXPECT_TRUE(refused([](RowScores& r) { r.count[1] = -1; }));
+  EXPECT_TRUE(refused([](RowScores& r) { r.count.pop_back(); }));
+  EXPECT_TRUE(refused([](RowScores& r) { r.reward.pop_back(); }));
+  // No table has three rows; the other one has one.
+  EXPECT_TRUE(refused([](RowScores& r) { r = {{1, 2, 3}, {1, 2, 3}}; }));
+  EXPECT_FALSE(refused([](RowScores& r) { r = {{1}, {1}}; }));
 }
 
 TEST(ServerStateTest, RefusesMomentsThatCannotBe) {
@@ -77,8 +104,12 @@ TEST(ServerStateTest, AHugeCountTakesNoMemory) {
   model::Schema huge;
   huge.tables = {{"a", 1U << 20, 64, 1.0}};
   ByteWriter out;
-  out.U32(0x44534F53).U16(1).U16(1).U32(1U << 20).U8(3);
+  out.U32(0x44534F53).U16(2).U16(1).U32(1U << 20).U8(3);
   EXPECT_ERROR(ServerState::Parse(huge, out.bytes()), ErrorCode::kDataLoss);
+  huge.tables = {{"a", 0xFFFFFFFF, 1, 1.0}};
+  ByteWriter scores;
+  scores.U32(0x44534F53).U16(2).U16(0).U32(0xFFFFFFFF).U32(0);
+  EXPECT_ERROR(ServerState::Parse(huge, scores.bytes()), ErrorCode::kDataLoss);
 }
 
 }  // namespace

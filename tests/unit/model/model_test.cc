@@ -114,6 +114,93 @@ TEST(PlanTest, AcceptsAGoodPlanAndRefusesEachBadField) {
     EXPECT_ERROR(plan.Validate(), ErrorCode::kInvalidArgument);
   }
 }
+
+// The second session of a sparse round, or the first.
+Plan SparsePlan(SessionKind kind) {
+  Plan plan = GoodPlan();
+  plan.session = {kind, {2.0, 1, 16, 0, 4, 4, 4}, 7};
+  if (kind == SessionKind::kRowCounts) plan.training.algorithm = kRowCountsAlgorithm;
+  if (kind == SessionKind::kRows) plan.attempt = 1;
+  return plan;
+}
+TEST(PlanTest, ASparseRoundHasASessionOfEachKind) {
+  EXPECT_FALSE(GoodPlan().session.sparse());
+  for (const SessionKind kind : {SessionKind::kRowCounts, SessionKind::kRows}) {
+    EXPECT_OK(SparsePlan(kind).Validate()) << ToString(kind);
+    EXPECT_TRUE(SparsePlan(kind).session.sparse());
+  }
+  EXPECT_EQ(ToString(SessionKind::kWhole), "whole");
+  EXPECT_EQ(ToString(SessionKind::kRowCounts), "row-counts");
+  EXPECT_EQ(ToString(SessionKind::kRows), "rows");
+  EXPECT_EQ(ToString(SessionKind{9}), "unknown");
+}
+TEST(PlanTest, TheAttemptIsThatOfItsSession) {
+  for (const SessionKind kind : {SessionKind::kRowCounts, SessionKind::kRows}) {
+    Plan plan = SparsePlan(kind);
+    plan.attempt = 1 - plan.attempt;
+    EXPECT_ERROR(plan.Validate(), ErrorCode::kInvalidArgument) << ToString(kind);
+    plan.attempt = 2;
+    EXPECT_ERROR(plan.Validate(), ErrorCode::kInvalidArgument) << ToString(kind);
+  }
+  Plan whole = GoodPlan();
+  whole.attempt = 1;
+  EXPECT_ERROR(whole.Validate(), ErrorCode::kInvalidArgument);
+}
+TEST(PlanTest, RowsAreCountedInTheirOwnSessionsOnly) {
+  Plan plan = SparsePlan(SessionKind::kRowCounts);
+  plan.training.algorithm = "biased_mf";
+  EXPECT_ERROR(plan.Validate(), ErrorCode::kInvalidArgument);
+  for (Plan other : {GoodPlan(), SparsePlan(SessionKind::kRows)}) {
+    other.training.algorithm = kRowCountsAlgorithm;
+    EXPECT_ERROR(other.Validate(), ErrorCode::kInvalidArgument);
+  }
+}
+TEST(PlanTest, AWholeRoundHasNoOtherSession) {
+  using Edit = void (*)(SessionPlan&);
+  for (const Edit edit : std::initializer_list<Edit>{
+           [](SessionPlan& s) { s.other_dim = 1; },
+           [](SessionPlan& s) { s.other.bits = 8; },
+           [](SessionPlan& s) { s.other.noise_variance = 1; },
+           [](SessionPlan& s) { s.other.clip_norm = std::numeric_limits<double>::quiet_NaN(); },
+           [](SessionPlan& s) { s.kind = SessionKind{0}; },
+           [](SessionPlan& s) { s.kind = SessionKind{4}; },
+           [](SessionPlan& s) { s.kind = SessionKind{255}; },
+       }) {
+    Plan plan = GoodPlan();
+    edit(plan.session);
+    EXPECT_ERROR(plan.Validate(), ErrorCode::kInvalidArgument);
+  }
+}
+TEST(PlanTest, TheOtherSessionIsCheckedAsItsOwn) {
+  using Edit = void (*)(SessionPlan&);
+  for (const Edit edit : std::initializer_list<Edit>{
+           [](SessionPlan& s) { s.other_dim = 0; },
+           [](SessionPlan& s) { s.other_dim = (1U << 26) + 1; },
+           [](SessionPlan& s) { s.other.clip_norm = 0; },
+           [](SessionPlan& s) { s.other.clip_norm = std::numeric_limits<double>::infinity(); },
+           [](SessionPlan& s) { s.other.scale = 0; },
+           [](SessionPlan& s) { s.other.bits = 7; },
+           [](SessionPlan& s) { s.other.bits = 33; },
+           [](SessionPlan& s) { s.other.l2_sq_max = 0; },
+           [](SessionPlan& s) { s.other.l1_max = 0; },
+           [](SessionPlan& s) { s.other.rows_max = 0; },
+           [](SessionPlan& s) { s.other.noise_variance = 1; },
+           [](SessionPlan& s) { s.other = {}; },
+       }) {
+    for (const SessionKind kind : {SessionKind::kRowCounts, SessionKind::kRows}) {
+      Plan plan = SparsePlan(kind);
+      edit(plan.session);
+      EXPECT_ERROR(plan.Validate(), ErrorCode::kInvalidArgument) << ToString(kind);
+    }
+  }
+  // With noise the other session has it too.
+  Plan noisy = SparsePlan(SessionKind::kRows);
+  noisy.privacy = {true, 1, 1e-6, 1, 1, false};
+  noisy.encoding.noise_variance = 5;
+  EXPECT_ERROR(noisy.Validate(), ErrorCode::kInvalidArgument);
+  noisy.session.other.noise_variance = 5;
+  EXPECT_OK(noisy.Validate());
+}
 TEST(PlanTest, SurvivorsAreRoundedUp) {
   EXPECT_EQ(GoodPlan().secagg.SurvivorsMin(21), 15U);
   EXPECT_EQ(GoodPlan().secagg.SurvivorsMin(20), 14U);

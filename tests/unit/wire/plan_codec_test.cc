@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "hostile_bytes.h"
@@ -15,7 +16,7 @@ model::Plan SamplePlan() {
   model::Plan plan;
   plan.task.bytes.fill(std::byte{0x11});
   plan.round = {2, 77};
-  plan.attempt = 3;
+  plan.attempt = 1;
   plan.model_hash.fill(std::byte{0x22});
   plan.model_version = 76;
   plan.expires_unix_ms = 1'900'000'000'123;
@@ -30,6 +31,7 @@ model::Plan SamplePlan() {
   plan.secagg = {model::SecAggProfile::kMalicious, 25, 400, 51, 301, 41, 21};
   plan.timeouts = {101, 102, 103, 104, 105, 106};
   plan.cohort = {4294967, Bytes(169, std::byte{0x44})};
+  plan.session = {model::SessionKind::kRows, {1.25, 2048, 23, 345678, 87654, 7654, 61}, 1789};
   return plan;
 }
 
@@ -65,11 +67,64 @@ TEST(PlanCodecTest, WhatValidateRefusesIsRefused) {
   plan = SamplePlan();
   plan.privacy.noise = false;
   plan.encoding.noise_variance = 0;
+  plan.session.other.noise_variance = 0;
   EXPECT_OK(DecodePlan(EncodePlan(plan)));
   plan.privacy.epsilon = std::numeric_limits<double>::quiet_NaN();
   EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument);
   plan = SamplePlan();
   plan.version = 2;
+  EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument);
+}
+
+// The plan of the only session of its round.
+model::Plan WholePlan() {
+  model::Plan plan = SamplePlan();
+  plan.attempt = 0;
+  plan.session = {};
+  return plan;
+}
+
+TEST(PlanCodecTest, EveryKindOfSessionRoundTrips) {
+  ASSERT_OK_AND_ASSIGN(const model::Plan whole, DecodePlan(EncodePlan(WholePlan())));
+  EXPECT_EQ(whole, WholePlan());
+  model::Plan counts = WholePlan();
+  counts.training.algorithm = model::kRowCountsAlgorithm;
+  counts.session = SamplePlan().session;
+  counts.session.kind = model::SessionKind::kRowCounts;
+  ASSERT_OK_AND_ASSIGN(const model::Plan back, DecodePlan(EncodePlan(counts)));
+  EXPECT_EQ(back, counts);
+}
+
+// Bytes of `plan` with the number of its kind of session, which is the only word of the message
+// that differs when the kind does, replaced.
+Bytes WithKind(const model::Plan& plan, std::uint8_t kind) {
+  model::Plan another = plan;
+  another.session.kind = model::SessionKind{0xFE};
+  Bytes bytes = EncodePlan(plan);
+  const Bytes marked = EncodePlan(another);
+  const auto at = std::mismatch(bytes.begin(), bytes.end(), marked.begin(), marked.end()).first;
+  EXPECT_NE(at, bytes.end());
+  *at = std::byte{kind};
+  return bytes;
+}
+
+TEST(PlanCodecTest, SessionsThatAreOutOfRangeAreRefused) {
+  ASSERT_OK(DecodePlan(WithKind(SamplePlan(), 3)));
+  // 0 and 1 say that the round has one session only: its attempt is 0.
+  for (const unsigned kind : {0U, 1U, 2U, 4U, 0x7FU, 0xFFU}) {
+    const Bytes bytes = WithKind(SamplePlan(), static_cast<std::uint8_t>(kind));
+    EXPECT_ERROR(DecodePlan(bytes), ErrorCode::kInvalidArgument) << kind;
+  }
+  for (const std::uint32_t dim : {0U, (1U << 26) + 1, 0xFFFFFFFFU}) {
+    model::Plan plan = SamplePlan();
+    plan.session.other_dim = dim;
+    EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument) << dim;
+  }
+  model::Plan plan = SamplePlan();
+  plan.session.other.clip_norm = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument);
+  plan = SamplePlan();
+  plan.session.other.noise_variance = 0;
   EXPECT_ERROR(DecodePlan(EncodePlan(plan)), ErrorCode::kInvalidArgument);
 }
 TEST(PlanCodecTest, ModelsOverTheReadersLimitAreRefusedBeforeALayoutIsMade) {

@@ -54,7 +54,8 @@ Result<Calibration> Calibrate(const CalibrationRequest& request, const model::La
 // rounds nothing and the clip is sqrt(rows_max) (request.clip_norm is not looked at). The noise is
 // such that the counts alone would cost `share` of the budget: participations_max / share of them
 // keep epsilon. `epsilon` of the result says what they cost alone. dim: rows counted.
-// kInvalidArgument: as Calibrate, or share outside (0, 1). kFailedPrecondition: no noise is enough.
+// kInvalidArgument: as Calibrate, or share outside (0, 1). kFailedPrecondition: no noise is enough,
+// or the counts need more than bits_max.
 Result<Calibration> CalibrateCounts(const CalibrationRequest& request, double share,
                                     std::uint32_t dim);
 
