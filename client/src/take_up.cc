@@ -100,8 +100,8 @@ bool CountsRows(const model::Plan& plan) {
   return plan.session.kind == model::SessionKind::kRowCounts;
 }
 
-// Null: it has to be fetched. To count rows no model is looked at: an empty one of the counts' shape
-// stands for it.
+// Null: it has to be fetched. To count rows no model is looked at: an empty one of the counts'
+// shape stands for it.
 ModelPtr ModelAtHand(const model::Plan& plan, ModelShelf& shelf) {
   if (CountsRows(plan)) return std::make_shared<const model::SharedModel>(plan.training.schema);
   return shelf.Find(plan);

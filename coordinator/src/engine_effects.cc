@@ -206,8 +206,7 @@ Result<machine::Event> Engine::Compute(const machine::effect::Aggregate& e) {
   if (plan.session.kind == model::SessionKind::kRowCounts) {
     DEMUR_TRY(std::vector<std::uint32_t> rows, parts_.task.FindRows(mean));
     const Hash256 rows_hash = HashWords(rows);
-    return machine::Event(
-        machine::event::RowsFound{e.id, std::move(rows), rows_hash, sum_hash});
+    return machine::Event(machine::event::RowsFound{e.id, std::move(rows), rows_hash, sum_hash});
   }
   DEMUR_TRY(ModelRow row, Train(mean, layout));
   return machine::Event(

@@ -96,16 +96,12 @@ Phase On(Work& work, state::Drawing&& s, event::Drawn&& e) {
   return Open(work, std::move(*round), std::move(e));
 }
 Phase On(Work& work, state::Drawing&& s, event::Computed&&) { return Refuse(work, std::move(s)); }
-Phase On(Work& work, state::Drawing&& s, event::RowsFound&&) {
-  return Refuse(work, std::move(s));
-}
+Phase On(Work& work, state::Drawing&& s, event::RowsFound&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Drawing&& s, event::Failed&& e) {
   if (e.id != s.id) return Refuse(work, std::move(s));
   return e.next_id && s.attempt == 0 ? SkipId(work, s.id) : NotDrawn(work, s, std::move(e.reason));
 }
-Phase On(Work& work, state::Drawing&& s, event::Stop&&) {
-  return StopDrawing(work, s);
-}
+Phase On(Work& work, state::Drawing&& s, event::Stop&&) { return StopDrawing(work, s); }
 
 Phase On(Work& work, state::Running&& s, event::Connected&& e) {
   NoteConnected(work, e);
@@ -150,9 +146,7 @@ Phase On(Work& work, state::Running&& s, event::GraceOver&& e) {
 Phase On(Work& work, state::Running&& s, event::PauseOver&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Running&& s, event::Drawn&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Running&& s, event::Computed&&) { return Refuse(work, std::move(s)); }
-Phase On(Work& work, state::Running&& s, event::RowsFound&&) {
-  return Refuse(work, std::move(s));
-}
+Phase On(Work& work, state::Running&& s, event::RowsFound&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Running&& s, event::Failed&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Running&& s, event::Stop&&) {
   return Continue(work, std::move(s), secagg::server::event::Stop{}, true);
@@ -215,9 +209,7 @@ Phase On(Work& work, state::Stopped&& s, event::GraceOver&&) { return Refuse(wor
 Phase On(Work& work, state::Stopped&& s, event::PauseOver&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Stopped&& s, event::Drawn&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Stopped&& s, event::Computed&&) { return Refuse(work, std::move(s)); }
-Phase On(Work& work, state::Stopped&& s, event::RowsFound&&) {
-  return Refuse(work, std::move(s));
-}
+Phase On(Work& work, state::Stopped&& s, event::RowsFound&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Stopped&& s, event::Failed&&) { return Refuse(work, std::move(s)); }
 Phase On(Work& work, state::Stopped&& s, event::Stop&&) { return Refuse(work, std::move(s)); }
 

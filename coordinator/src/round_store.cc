@@ -229,9 +229,8 @@ Status RoundStore::Reserve(const RoundRow& round, const std::vector<LedgerRow>& 
     return WrongTime("the round must start from the newest model");
   }
   check.Reset();
-  DEMUR_TRY(auto put,
-            database_.Prepare("INSERT INTO rounds VALUES (?, ?, ?, 1, '', ?, 0, 0, 0, 0, "
-                              "zeroblob(32), zeroblob(32), ?, ?, 0)"));
+  DEMUR_TRY(auto put, database_.Prepare("INSERT INTO rounds VALUES (?, ?, ?, 1, '', ?, 0, 0, 0, 0, "
+                                        "zeroblob(32), zeroblob(32), ?, ?, 0)"));
   put.Bind(1, Signed(round.id.Packed()))
       .Bind(2, std::int64_t{round.attempt})
       .Bind(3, static_cast<std::int64_t>(round.kind))
@@ -286,9 +285,8 @@ Status RoundStore::CommitRows(const RoundRow& round, const std::vector<LedgerRow
   DEMUR_TRY(const RoundRow open, OpenRound(round.id));
   if (open.state != RoundState::kUnmasking) return WrongTime("the survivor set is not fixed");
   if (open.kind != model::SessionKind::kRowCounts) return WrongTime("the session counts no rows");
-  DEMUR_TRY(auto put,
-            database_.Prepare("UPDATE rounds SET state = 3, rows = ?, sum_hash = ?, "
-                              "ended_unix_ms = ? WHERE id = ? AND state < 3"));
+  DEMUR_TRY(auto put, database_.Prepare("UPDATE rounds SET state = 3, rows = ?, sum_hash = ?, "
+                                        "ended_unix_ms = ? WHERE id = ? AND state < 3"));
   put.Bind(1, std::int64_t{round.rows})
       .Bind(2, ByteView(round.sum_hash))
       .Bind(3, round.ended_unix_ms)

@@ -130,8 +130,8 @@ Result<std::vector<LedgerRow>> LoadLedger(storage::Database& database) {
 
 // `participants`: of all sessions together.
 Status LoadRounds(storage::Database& database, Snapshot* out, std::uint64_t* participants) {
-  DEMUR_TRY(auto rows,
-            database.Prepare("SELECT " + std::string(kRoundColumns) + " FROM rounds ORDER BY id, attempt"));
+  DEMUR_TRY(auto rows, database.Prepare("SELECT " + std::string(kRoundColumns) +
+                                        " FROM rounds ORDER BY id, attempt"));
   while (true) {
     DEMUR_TRY(const bool more, rows.Step());
     if (!more) break;

@@ -28,8 +28,7 @@ std::uint32_t MaxFrameLen(const PreparedTask& task) {
   std::vector<wire::SecAggLimits> sessions = {
       {plan.secagg.roster_max, task.layout().dim(), plan.encoding.bits}};
   if (plan.session.sparse()) {
-    sessions.push_back(
-        {plan.secagg.roster_max, plan.session.other_dim, plan.session.other.bits});
+    sessions.push_back({plan.secagg.roster_max, plan.session.other_dim, plan.session.other.bits});
   }
   std::uint32_t longest = wire::kMaxControlBodyLen;
   for (const wire::SecAggLimits& limits : sessions) {

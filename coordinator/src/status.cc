@@ -99,7 +99,8 @@ std::string SessionText(const RoundRow& round) {
 
 void AddRounds(std::string* out, const std::vector<RoundRow>& rounds) {
   *out +=
-      "<h2>Rounds</h2>\n<table><tr><th>round</th><th>session</th><th>state</th><th class=n>invited</th>"
+      "<h2>Rounds</h2>\n<table><tr><th>round</th><th>session</th><th>state</th><th "
+      "class=n>invited</th>"
       "<th class=n>roster</th><th class=n>in the sum</th><th class=n>time</th><th>why</th></tr>\n";
   for (const RoundRow& round : rounds) {
     const std::string_view state = ToString(round.state);

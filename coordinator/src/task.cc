@@ -157,8 +157,7 @@ Status PreparedTask::PrepareCounts(const dp::CalibrationRequest& training) {
   const auto buckets = static_cast<std::uint32_t>(counting.schema.coordinates());
   request.rows_max = std::min(config_.sparse.count_rows_max, buckets);
   request.other_dim = layout_.dim();
-  DEMUR_TRY(counts_calibration_,
-            dp::CalibrateCounts(request, config_.sparse.count_share, buckets));
+  DEMUR_TRY(counts_calibration_, dp::CalibrateCounts(request, config_.sparse.count_share, buckets));
   counts_ = template_;
   counts_->training = std::move(counting);
   counts_->encoding = counts_calibration_.encoding;

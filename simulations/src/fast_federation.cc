@@ -244,8 +244,8 @@ Result<std::optional<std::vector<std::uint32_t>>> FastFederation::FindRows(
   RoundRow unused;
   DEMUR_TRY(auto opened, RunSession({round, 0}, cohort, {}, &unused));
   if (!opened) return Rows();
-  const auto counts = dp::Decode(sum_, contributors_, opened->layout, opened->plan.training,
-                                 opened->plan.encoding);
+  const auto counts =
+      dp::Decode(sum_, contributors_, opened->layout, opened->plan.training, opened->plan.encoding);
   Result<std::vector<std::uint32_t>> rows = Error(ErrorCode::kAborted, "infeasible");
   if (counts) rows = task_.FindRows(*counts);
   if (!counts && counts.error().code() != ErrorCode::kAborted) return counts.error();
@@ -269,11 +269,10 @@ void FastFederation::KeepEligible(std::vector<std::uint32_t>* cohort) const {
 Result<std::optional<FastFederation::Opened>> FastFederation::RunSession(
     const dp::RoundKey& key, const std::vector<std::uint32_t>& cohort,
     const std::vector<std::uint32_t>& rows, RoundRow* row) {
-  const model::Plan plan = coordinator::MakePlan(
-      task_, key, {crypto::Sha256(model_.Canonical()), model_version_},
-      std::numeric_limits<std::int64_t>::max(), rows);
-  DEMUR_TRY(model::Layout layout,
-            model::Layout::Create(plan.training.schema, plan.training.slice));
+  const model::Plan plan =
+      coordinator::MakePlan(task_, key, {crypto::Sha256(model_.Canonical()), model_version_},
+                            std::numeric_limits<std::int64_t>::max(), rows);
+  DEMUR_TRY(model::Layout layout, model::Layout::Create(plan.training.schema, plan.training.slice));
   if (task_.chooses_rows()) DEMUR_RETURN_IF_ERROR(PrepareBenches(plan, layout));
   DEMUR_TRY(dp::Reservation reservation,
             Reserve(plan, key.attempt == 0 ? DevicesLeft() : cohort.size()));
@@ -415,8 +414,8 @@ Status FastFederation::CollectSum(const model::Plan& plan, const model::Layout& 
 }
 
 Status FastFederation::CommitRound(Opened session, RoundRow* row) {
-  const auto mean = dp::Decode(sum_, contributors_, session.layout, session.plan.training,
-                               session.plan.encoding);
+  const auto mean =
+      dp::Decode(sum_, contributors_, session.layout, session.plan.training, session.plan.encoding);
   // An infeasible sum abandons the round, as it does on the server.
   if (!mean && mean.error().code() == ErrorCode::kAborted) {
     DEMUR_RETURN_IF_ERROR(ledger_->Burn(session.permit.key()));

@@ -111,9 +111,9 @@ std::string MetricsCsv(const Report& report) {
   for (const RoundRow& row : report.rounds) {
     out += std::to_string(row.seed) + "," + row.model + "," + std::to_string(row.round) + "," +
            (row.committed ? "1" : "0") + "," + std::to_string(row.cohort) + "," +
-           std::to_string(row.rows) + "," + std::to_string(row.before_masking) + "," + std::to_string(row.after_masking) + "," +
-           std::to_string(row.untrained) + "," + Fixed(row.update_norm, 6) + "," +
-           Fixed(row.wall_ms, 3) + "," + Fixed(row.auc, 6) + "\n";
+           std::to_string(row.rows) + "," + std::to_string(row.before_masking) + "," +
+           std::to_string(row.after_masking) + "," + std::to_string(row.untrained) + "," +
+           Fixed(row.update_norm, 6) + "," + Fixed(row.wall_ms, 3) + "," + Fixed(row.auc, 6) + "\n";
   }
   return out;
 }

@@ -14,8 +14,8 @@ struct Traffic {
   std::uint64_t down = 0;
 };
 
-// For a roster of `n` of which everybody stays, all sessions of a round together. `rows` of the item
-// tables are trained where the task chooses them. Errors of secagg::ComputeParameters.
+// For a roster of `n` of which everybody stays, all sessions of a round together. `rows` of the
+// item tables are trained where the task chooses them. Errors of secagg::ComputeParameters.
 Result<Traffic> TrafficOf(const coordinator::PreparedTask& task, std::uint32_t rows,
                           std::uint32_t n);
 

@@ -66,8 +66,7 @@ class Disk {
   void Close(const RoundRow& round, const std::vector<LedgerRow>& ledger) {
     Append(ledger);
     const dp::RoundKey key{round.id, round.attempt};
-    DEMUR_CHECK(open_ && fixed_ && key == last_,
-                "only an opened session is committed");
+    DEMUR_CHECK(open_ && fixed_ && key == last_, "only an opened session is committed");
     open_ = false;
   }
   dp::RoundKey last_;

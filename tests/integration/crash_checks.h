@@ -51,8 +51,7 @@ class CrashedRoundsTest : public CrashTest {
     std::vector<wire::SecAggLimits> sessions = {
         {plan.secagg.roster_max, task.layout().dim(), plan.encoding.bits}};
     if (plan.session.sparse()) {
-      sessions.push_back(
-          {plan.secagg.roster_max, plan.session.other_dim, plan.session.other.bits});
+      sessions.push_back({plan.secagg.roster_max, plan.session.other_dim, plan.session.other.bits});
     }
     ShareOracle oracle(std::move(sessions));
     DEMUR_TRY(const Bytes record, ReadFile(Folder() + "/frames", std::uint64_t{1} << 30));

@@ -132,8 +132,8 @@ TEST_F(WireFederationTest, RunsRoundsOfWhomTheAuthoritysBeaconDraws) {
   }
 }
 
-// Two sessions a round: noised counts, then the rows with enough of them. Both are one participation
-// and both are charged.
+// Two sessions a round: noised counts, then the rows with enough of them. Both are one
+// participation and both are charged.
 TEST_F(WireFederationTest, FindsAndTrainsTheSameRowsAsTheFastOne) {
   std::string text = std::string(kScenario) + std::string(kNoise);
   text += "[task.training]\nslice = \"counts\"\n";
@@ -157,8 +157,8 @@ TEST_F(WireFederationTest, FindsAndTrainsTheSameRowsAsTheFastOne) {
 }
 
 TEST_F(WireFederationTest, TheBanditDrawsTheSameRowsAsTheFastOne) {
-  const std::string text = std::string(kScenario) +
-                           "[task.training]\nslice = \"bandit\"\n[task.sparse]\nrows_cap = 6\n";
+  const std::string text =
+      std::string(kScenario) + "[task.training]\nslice = \"bandit\"\n[task.sparse]\nrows_cap = 6\n";
   ASSERT_OK_AND_ASSIGN(const Outcome fast, Train(text, Mode::kFast, 3, {}, ""));
   ASSERT_OK_AND_ASSIGN(const Outcome wire, Train(text, Mode::kWire, 3, {}, Folder()));
   EXPECT_EQ(wire.models, fast.models);

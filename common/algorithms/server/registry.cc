@@ -57,8 +57,8 @@ Result<model::Schema> MakeSchema(std::string_view name, const ModelShape& shape)
 model::TrainingPlan RowCountsTraining(std::uint32_t items, std::uint32_t rows_max) {
   model::TrainingPlan out;
   out.algorithm = row_counts::kName;
-  for (const auto& [index, value] : {std::pair(row_counts::kItems, items),
-                                     std::pair(row_counts::kRowsMax, rows_max)}) {
+  for (const auto& [index, value] :
+       {std::pair(row_counts::kItems, items), std::pair(row_counts::kRowsMax, rows_max)}) {
     out.hyper.push_back({std::string(row_counts::kHyper[index].name), double{1} * value});
   }
   out.schema.tables.push_back(

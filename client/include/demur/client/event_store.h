@@ -46,7 +46,7 @@ struct PlanTerms {
 // What a device must not forget about a task, nothing of it about its owner's taste. Survives
 // Purge, so that erasing the data does not renew the budget.
 struct TaskRecord {
-  dp::DeviceTaskAccount account;     // task, participations, what they cost
+  dp::DeviceTaskAccount account;  // task, participations, what they cost
   // Last session taken up; rounds below it, and attempts of it that are not above, are refused.
   RoundId last_seen;
   std::uint32_t last_seen_attempt = 0;

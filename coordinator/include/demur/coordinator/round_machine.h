@@ -276,10 +276,11 @@ struct Finished {
 };
 }  // namespace effect
 
-using Effect = std::variant<effect::Draw, effect::PersistReserve, effect::PersistSurvivors,
-                            effect::PersistRows, effect::PersistCommit, effect::PersistAbandon, effect::Send,
-                            effect::StartTimer, effect::StartGrace, effect::StartPause,
-                            effect::Aggregate, effect::Fault, effect::RoundEnded, effect::Finished>;
+using Effect =
+    std::variant<effect::Draw, effect::PersistReserve, effect::PersistSurvivors,
+                 effect::PersistRows, effect::PersistCommit, effect::PersistAbandon, effect::Send,
+                 effect::StartTimer, effect::StartGrace, effect::StartPause, effect::Aggregate,
+                 effect::Fault, effect::RoundEnded, effect::Finished>;
 
 // What lives across rounds.
 struct Core {

@@ -133,8 +133,8 @@ class RoundStore {
   // not the next version.
   Status Commit(const RoundRow& round, const ModelRow& model, ByteView server_state,
                 const std::vector<LedgerRow>& ledger);
-  // The end of a session that counted rows: no model comes of it. `round` carries id, sum_hash, rows
-  // and ended_unix_ms. kFailedPrecondition: the session is not unmasking, or trains.
+  // The end of a session that counted rows: no model comes of it. `round` carries id, sum_hash,
+  // rows and ended_unix_ms. kFailedPrecondition: the session is not unmasking, or trains.
   Status CommitRows(const RoundRow& round, const std::vector<LedgerRow>& ledger);
   // kFailedPrecondition: the round is not open.
   Status Abandon(RoundId round, std::string_view reason, std::int64_t ended_unix_ms,

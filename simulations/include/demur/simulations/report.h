@@ -61,8 +61,8 @@ struct RoundRow {
   std::string model;  // "federated" or "federated_dp"
   std::uint32_t round = 0;
   bool committed = false;
-  std::uint32_t cohort = 0;  // of the session that trained, as are the numbers below
-  std::uint32_t rows = 0;    // trained: all tables together
+  std::uint32_t cohort = 0;          // of the session that trained, as are the numbers below
+  std::uint32_t rows = 0;            // trained: all tables together
   std::uint32_t before_masking = 0;  // left before their update was masked
   std::uint32_t after_masking = 0;
   std::uint32_t untrained = 0;  // sent the zero update

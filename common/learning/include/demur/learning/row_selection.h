@@ -33,8 +33,8 @@ Result<std::vector<std::uint32_t>> RowsByCounts(const model::MeanUpdate& counts,
 // largest draws from the posteriors of their rewards. The reward is our own and simpler than the
 // paper's: the squared norm of a row's released change over the round's average, so that it needs
 // no scale and constant noise favours nobody. Posterior of a row with discounted reward sum r and
-// count n: normal, mean (1 + r) / (1 + n), variance 1 / (1 + n). An empty `scores` is a first round.
-// Ascending. kInvalidArgument: scores of another catalogue. kInternal: the stream failed.
+// count n: normal, mean (1 + r) / (1 + n), variance 1 / (1 + n). An empty `scores` is a first
+// round. Ascending. kInvalidArgument: scores of another catalogue. kInternal: the stream failed.
 Result<std::vector<std::uint32_t>> RowsByBandit(const RowScores& scores, const RowRule& rule,
                                                 RandomStream& stream);
 

@@ -24,7 +24,8 @@ struct RowScores {
 };
 
 // What the server remembers between rounds: moments per coordinate, the number of updates per row,
-// and the scores of rows where a bandit chooses them. Commits with the model, is never sent. Value type.
+// and the scores of rows where a bandit chooses them. Commits with the model, is never sent. Value
+// type.
 class ServerState {
  public:
   struct Table {

@@ -129,7 +129,7 @@ struct Plan {
   TaskId task;
   RoundId round;
   std::uint32_t attempt = 0;  // which session of the round: 1 for kRows, else 0
-  Hash256 model_hash{};  // SHA-256 of SharedModel::Canonical()
+  Hash256 model_hash{};       // SHA-256 of SharedModel::Canonical()
   std::uint64_t model_version = 0;
   std::int64_t expires_unix_ms = 0;
   TrainingPlan training;

@@ -56,8 +56,8 @@ struct DeviceTaskAccount {
 // the masked vector leaves.
 // kPermissionDenied: the floor says no (names the field). kResourceExhausted: participations or
 // epsilon are used up. kFailedPrecondition: the round is not later than the last one (its second
-// session is, and takes no participation again). kInvalidArgument: the plan does not hold together, or its integers cost more
-// than the epsilon it promises.
+// session is, and takes no participation again). kInvalidArgument: the plan does not hold together,
+// or its integers cost more than the epsilon it promises.
 Result<DeviceTaskAccount> AdmitPlan(const model::Plan& plan, std::uint32_t dim,
                                     const DeviceFloor& floor,
                                     std::span<const DeviceTaskAccount> accounts);
