@@ -49,6 +49,12 @@ PreparedTask Prepare(const TaskConfig& config) { return PreparedTask::Create(con
 
 model::MeanUpdate Counts(double each) { return {std::vector<double>(kItems, each)}; }
 
+TEST(SparseTaskTest, ACapAboveTheCatalogueIsTheCatalogue) {
+  TaskConfig config = Config("counts");
+  config.sparse.rows_cap = kItems + 1;
+  EXPECT_EQ(Prepare(config).layout().num_rows(), kItems);
+}
+
 TEST(SparseTaskTest, ThePlansOfARoundNameEachOther) {
   for (const TaskConfig& config : {Config("counts"), Noisy("counts")}) {
     const PreparedTask task = Prepare(config);

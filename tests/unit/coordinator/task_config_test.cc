@@ -193,7 +193,6 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[task.training]\nslice = \"rows\"\nrows = [50]\n", "items"},
         Wrong{"[task.training]\nslice = \"counts\"\nrows = [1]\n", "task.training.rows"},
         Wrong{"[task.training]\nslice = \"bandit\"\n", "task.sparse.rows_cap"},
-        Wrong{"[task.sparse]\nrows_cap = 51\n", "task.sparse.rows_cap"},
         Wrong{"[task]\nrounds = 3\n[task.privacy]\nparticipations = 4\n", "participations"},
         Wrong{"[task.privacy]\nnoise = true\n", "task.privacy.population"},
         Wrong{"[task.privacy]\nnoise = true\nepsilon = 10.5\npopulation = 100\n", "weak_privacy"},
@@ -297,7 +296,6 @@ TEST(TaskConfigTest, ValidateFindsWhatNoFileCouldSay) {
   EXPECT_TRUE(refused([](TaskConfig& t) { t.training.bits_max = 33; }, "bits_max"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.training.hyper = {{"b", 1}, {"a", 1}}; }, "ascend"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.training.hyper = {{"a", std::nan("")}}; }, "finite"));
-  EXPECT_TRUE(refused([](TaskConfig& t) { t.sparse.rows_cap = 51; }, "rows_cap"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.training.slice = "bandit"; }, "rows_cap"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.sparse.count_min = std::nan(""); }, "count_min"));
   EXPECT_TRUE(refused([](TaskConfig& t) { t.sparse.count_rows_max = 0; }, "count_rows_max"));
