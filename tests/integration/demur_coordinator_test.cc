@@ -113,7 +113,7 @@ TEST_F(DemurCoordinatorTest, StatusAndRoundsReadTheStore) {
   ASSERT_OK(Certify());
   ExpectPrints(RunIt({"status", "--dir", dir_}), "secure aggregation only, no DP");
   ExpectPrints(RunIt({"status", "--dir", dir_, "--json"}), "\"rounds_committed\": 0");
-  ExpectPrints(RunIt({"rounds", "--dir", dir_}), "epoch  round  state");
+  ExpectPrints(RunIt({"rounds", "--dir", dir_}), "epoch  round  session     state");
   ExpectPrints(RunIt({"rounds", "--dir", dir_, "--json"}), "[]");
   ExpectFails(RunIt({"rounds", "--dir", folder_.File("none")}), "run `demur-coordinator init`");
 }
