@@ -108,7 +108,7 @@ Bytes EncodeTask(const TaskRecord& record) {
     out.U32(terms.roster_min).U32(terms.survivors_min).U32(terms.corrupt_permille);
     out.U32(terms.sigma).U8(static_cast<std::uint8_t>(terms.profile));
   }
-  out.U64(record.population_epoch).U32(record.last_seen_attempt);
+  out.U64(record.population_epoch).U32(record.last_seen_attempt).Raw(record.last_seen_sessions);
   return std::move(out).bytes();
 }
 
@@ -134,6 +134,7 @@ Result<TaskRecord> DecodeTask(ByteView bytes) {
   // And these from before a round could have two sessions.
   if (in.remaining() != 0) {
     DEMUR_TRY(record.last_seen_attempt, in.U32());
+    DEMUR_RETURN_IF_ERROR(ReadArray(in, &record.last_seen_sessions));
   }
   DEMUR_RETURN_IF_ERROR(in.Finish());
   return record;

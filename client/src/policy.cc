@@ -1,9 +1,11 @@
 #include "demur/client/policy.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <utility>
 
+#include "demur/crypto/hash.h"
 #include "demur/dp/accountant.h"
 
 namespace demur::client {
@@ -124,6 +126,18 @@ Status Floor::Validate() const {
   return {};
 }
 
+Hash256 SessionsHash(const model::Plan& plan) {
+  if (!plan.session.sparse()) return {};
+  const bool counts = plan.session.kind == model::SessionKind::kRowCounts;
+  ByteWriter writer;
+  for (const bool first : {true, false}) {
+    const model::EncodingPlan& e = first == counts ? plan.encoding : plan.session.other;
+    writer.U64(std::bit_cast<std::uint64_t>(e.clip_norm)).U32(e.scale).U32(e.bits);
+    writer.U64(e.noise_variance).U64(e.l2_sq_max).U64(e.l1_max).U32(e.rows_max);
+  }
+  return crypto::Sha256(writer.bytes());
+}
+
 Result<PlanTerms> TermsOf(const model::Plan& plan) {
   PlanTerms terms;
   terms.noise = plan.privacy.noise;
@@ -163,6 +177,11 @@ Result<Admission> CheckPlan(const model::Plan& plan, const Floor& floor,
     return Error(ErrorCode::kFailedPrecondition,
                  "device floor: round is not above the last one seen");
   }
+  // A second session takes no participation again, so it must be the one that the first announced:
+  // two plans that each call the other's session cheap, or a whole round before it, are refused.
+  if (plan.round == seen.last_seen && SessionsHash(plan) != seen.last_seen_sessions) {
+    return Refused("the second session of a round is not what its first one announced");
+  }
   DEMUR_TRY(dp::DeviceTaskAccount account,
             dp::AdmitPlan(plan, layout.dim(), floor.privacy, accounts));
   DEMUR_TRY(const PlanTerms terms, TermsOf(plan));
@@ -170,6 +189,7 @@ Result<Admission> CheckPlan(const model::Plan& plan, const Floor& floor,
 
   seen.last_seen = plan.round;
   seen.last_seen_attempt = plan.attempt;
+  seen.last_seen_sessions = SessionsHash(plan);
   seen.terms = terms;
   admission.charged = seen;
   admission.charged.account = std::move(account);

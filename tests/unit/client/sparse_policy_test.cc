@@ -85,6 +85,20 @@ TEST(SparsePolicyTest, TheSecondSessionOfAnOlderRoundIsRefused) {
   EXPECT_ERROR(Check(At(rows, {2, 6}), {whole.seen}), ErrorCode::kFailedPrecondition);
 }
 
+// It takes no participation again: what the first session announced, or nothing.
+TEST(SparsePolicyTest, TheSecondSessionIsWhatTheFirstAnnounced) {
+  const auto& [counts, rows] = Usual();
+  ASSERT_OK_AND_ASSIGN(const Admission first, Check(At(counts, {2, 7})));
+  model::Plan other_counts = At(rows, {2, 7});
+  ++other_counts.session.other.noise_variance;
+  EXPECT_TRUE(Names(Check(other_counts, {first.seen}), "second session"));
+  model::Plan other_rows = At(rows, {2, 7});
+  ++other_rows.encoding.noise_variance;
+  EXPECT_TRUE(Names(Check(other_rows, {first.seen}), "second session"));
+  ASSERT_OK_AND_ASSIGN(const Admission whole, Check(At(WholePlan(6), {2, 7})));
+  EXPECT_TRUE(Names(Check(At(rows, {2, 7}), {whole.charged}), "second session"));
+}
+
 TEST(SparsePolicyTest, BothAreOneParticipationAndTwoMarkers) {
   const auto& [counts, rows] = Usual();
   ASSERT_OK_AND_ASSIGN(const Admission first, Check(At(counts, {2, 7})));
@@ -155,10 +169,11 @@ TEST(SparsePolicyTest, RecordsFromBeforeThereWereTwoSessionsStillLoad) {
   const Bytes bytes = EncodeTask(record);
   EXPECT_EQ(DecodeTask(bytes).value(), record);
   record.last_seen_attempt = 0;
-  EXPECT_EQ(DecodeTask(ByteView(bytes).first(bytes.size() - 4)).value(), record);
+  record.last_seen_sessions = {};
+  EXPECT_EQ(DecodeTask(ByteView(bytes).first(bytes.size() - 36)).value(), record);
   record.population_epoch = 0;
-  EXPECT_EQ(DecodeTask(ByteView(bytes).first(bytes.size() - 12)).value(), record);
-  for (const std::size_t cut : {1U, 2U, 3U, 5U, 11U, 13U}) {
+  EXPECT_EQ(DecodeTask(ByteView(bytes).first(bytes.size() - 44)).value(), record);
+  for (const std::size_t cut : {1U, 31U, 32U, 33U, 37U, 43U, 45U}) {
     EXPECT_FALSE(DecodeTask(ByteView(bytes).first(bytes.size() - cut)).has_value()) << cut;
   }
   Bytes longer = bytes;

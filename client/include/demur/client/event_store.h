@@ -50,6 +50,7 @@ struct TaskRecord {
   // Last session taken up; rounds below it, and attempts of it that are not above, are refused.
   RoundId last_seen;
   std::uint32_t last_seen_attempt = 0;
+  Hash256 last_seen_sessions{};      // what its two sessions are (SessionsHash); zeros: it has one
   RoundId masked_round;              // last one of which an M5 body was made
   std::uint32_t masked_attempt = 0;  // and the attempt
   Hash256 confirmed_session{};       // last session in which a survivor set was acted on

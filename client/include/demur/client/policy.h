@@ -85,6 +85,10 @@ struct CohortSelf {
 Status CheckCohort(const model::Plan& plan, const Floor& floor, const CohortSelf& self,
                    Admission* admission);
 
+// SHA-256 of the encodings of both sessions of a sparse round, the same from either plan; zeros for
+// a round of one session.
+Hash256 SessionsHash(const model::Plan& plan);
+
 // What `plan` offers its participants, with epsilon recomputed from its integers.
 // kInvalidArgument: the integers are out of range.
 Result<PlanTerms> TermsOf(const model::Plan& plan);
