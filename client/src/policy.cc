@@ -128,8 +128,9 @@ Status Floor::Validate() const {
 
 Hash256 SessionsHash(const model::Plan& plan) {
   if (!plan.session.sparse()) return {};
-  const bool counts = plan.session.kind == model::SessionKind::kRowCounts;
+  const bool counts = plan.session.counts_rows();
   ByteWriter writer;
+  writer.U64(counts ? plan.training.schema.coordinates() : plan.session.other_dim);
   for (const bool first : {true, false}) {
     const model::EncodingPlan& e = first == counts ? plan.encoding : plan.session.other;
     writer.U64(std::bit_cast<std::uint64_t>(e.clip_norm)).U32(e.scale).U32(e.bits);

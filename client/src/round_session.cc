@@ -69,7 +69,7 @@ const secagg::Announcement& RoundSession::announcement() const noexcept {
 }
 
 bool RoundSession::counts_rows() const noexcept {
-  return announcement().plan.session.kind == model::SessionKind::kRowCounts;
+  return announcement().plan.session.counts_rows();
 }
 
 void RoundSession::Compute(secagg::ClientEvent event) {

@@ -96,14 +96,11 @@ Result<ModelPtr> ReadModel(const model::Plan& plan, ByteView body, ModelShelf& s
   return shelf.Put(plan, blob.blob);
 }
 
-bool CountsRows(const model::Plan& plan) {
-  return plan.session.kind == model::SessionKind::kRowCounts;
-}
-
 // Null: it has to be fetched. To count rows no model is looked at: an empty one of the counts'
 // shape stands for it.
 ModelPtr ModelAtHand(const model::Plan& plan, ModelShelf& shelf) {
-  if (CountsRows(plan)) return std::make_shared<const model::SharedModel>(plan.training.schema);
+  if (plan.session.counts_rows())
+    return std::make_shared<const model::SharedModel>(plan.training.schema);
   return shelf.Find(plan);
 }
 
@@ -182,7 +179,7 @@ asio::awaitable<Status> Connection::Begin(secagg::Announcement announcement, Adm
                   announcement.plan};
   DEMUR_CO_TRY(auto config, ConfigOf(std::move(announcement), identity, std::move(rules)));
   const model::Plan& plan = config->announcement().plan;
-  if (!CountsRows(plan)) core_.newest = {{config, &plan}, model};
+  if (!plan.session.counts_rows()) core_.newest = {{config, &plan}, model};
   auto own = core_.ReadOwn(plan.task);
   if (!own) {
     static_cast<void>(co_await TakeLeave(plan));

@@ -203,7 +203,7 @@ Result<machine::Event> Engine::Compute(const machine::effect::Aggregate& e) {
   DEMUR_TRY(const model::MeanUpdate mean,
             dp::Decode(e.sum, e.survivors, layout, plan.training, plan.encoding));
   const Hash256 sum_hash = HashWords(e.sum);
-  if (plan.session.kind == model::SessionKind::kRowCounts) {
+  if (plan.session.counts_rows()) {
     DEMUR_TRY(std::vector<std::uint32_t> rows, parts_.task.FindRows(mean));
     const Hash256 rows_hash = HashWords(rows);
     return machine::Event(machine::event::RowsFound{e.id, std::move(rows), rows_hash, sum_hash});

@@ -203,7 +203,7 @@ Result<PreparedTask> PreparedTask::Create(TaskConfig config) {
 Result<std::vector<std::uint32_t>> PreparedTask::DrawRows(const learning::ServerState& state,
                                                           RandomSource& random,
                                                           RoundId round) const {
-  if (config_.training.slice != "bandit") return std::vector<std::uint32_t>();
+  if (!draws_rows()) return std::vector<std::uint32_t>();
   StreamId id = CohortStream(this->id(), round);
   id.purpose = Purpose::kRows;
   DEMUR_TRY(const auto stream, random.Stream(id));
@@ -217,7 +217,7 @@ Result<std::vector<std::uint32_t>> PreparedTask::FindRows(const model::MeanUpdat
 Status PreparedTask::Apply(const model::MeanUpdate& mean, const model::Layout& layout,
                            model::SharedModel* shared, learning::ServerState* state) const {
   DEMUR_RETURN_IF_ERROR(server_step_->Run(shared, state, mean, layout));
-  if (config_.training.slice != "bandit") return {};
+  if (!draws_rows()) return {};
   return learning::ScoreRows(mean, layout, rule_, &state->rows);
 }
 

@@ -354,7 +354,7 @@ Result<std::vector<FastFederation::Member>> FastFederation::Drill(
 
 Status FastFederation::Train(const model::Plan& plan, const model::Layout& layout,
                              const std::vector<Member>& roster) {
-  const bool counts = plan.session.kind == model::SessionKind::kRowCounts;
+  const bool counts = plan.session.counts_rows();
   // Counting looks at no model; devices take an empty one of the counts' shape.
   std::optional<model::SharedModel> empty;
   if (counts) empty.emplace(plan.training.schema);

@@ -92,6 +92,9 @@ TEST(SparsePolicyTest, TheSecondSessionIsWhatTheFirstAnnounced) {
   model::Plan other_counts = At(rows, {2, 7});
   ++other_counts.session.other.noise_variance;
   EXPECT_TRUE(Names(Check(other_counts, {first.seen}), "second session"));
+  model::Plan fewer_counted = At(rows, {2, 7});
+  --fewer_counted.session.other_dim;
+  EXPECT_TRUE(Names(Check(fewer_counted, {first.seen}), "second session"));
   model::Plan other_rows = At(rows, {2, 7});
   ++other_rows.encoding.noise_variance;
   EXPECT_TRUE(Names(Check(other_rows, {first.seen}), "second session"));

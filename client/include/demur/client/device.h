@@ -69,6 +69,7 @@ struct DeviceTools {
 };
 
 struct DeviceCounts {
+  // Of a sparse round's two sessions only the one that trains is counted here and below.
   std::uint64_t rounds_joined = 0;     // M1 was sent
   std::uint64_t rounds_committed = 0;  // the coordinator said so
   std::uint64_t rounds_lost = 0;       // joined, and ended in any other way, scripted leaves too

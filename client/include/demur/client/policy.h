@@ -85,8 +85,8 @@ struct CohortSelf {
 Status CheckCohort(const model::Plan& plan, const Floor& floor, const CohortSelf& self,
                    Admission* admission);
 
-// SHA-256 of the encodings of both sessions of a sparse round, the same from either plan; zeros for
-// a round of one session.
+// SHA-256 of the encodings of both sessions of a sparse round and of how many rows the first
+// counts, the same from either plan; zeros for a round of one session.
 Hash256 SessionsHash(const model::Plan& plan);
 
 // What `plan` offers its participants, with epsilon recomputed from its integers.

@@ -187,6 +187,8 @@ class PreparedTask {
 
  private:
   PreparedTask() = default;
+  // Before a round, as the bandit does; otherwise a counting session finds them.
+  bool draws_rows() const noexcept { return chooses_rows() && !counts_; }
   Status PrepareCounts(const dp::CalibrationRequest& request);
 
   TaskConfig config_;

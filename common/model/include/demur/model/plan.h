@@ -117,6 +117,7 @@ struct SessionPlan {
   std::uint32_t other_dim = 0;  // coordinates of it, at most; 0 for kWhole
 
   bool sparse() const noexcept { return kind != SessionKind::kWhole; }
+  bool counts_rows() const noexcept { return kind == SessionKind::kRowCounts; }
   friend bool operator==(const SessionPlan&, const SessionPlan&) = default;
 };
 // The algorithm of kRowCounts sessions, and of no other.
